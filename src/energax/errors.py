@@ -1,0 +1,31 @@
+"""The few errors that deserve a name; each message says what must be and what was got."""
+
+
+class EnergaxError(Exception):
+    """The root of every error that energax raises under a name of its own."""
+
+
+class ConfigError(EnergaxError, ValueError):
+    """A recipe, an override or a name is not one that energax knows; the message names the nearest valid one."""
+
+
+class CheckpointError(EnergaxError):
+    """A checkpoint is missing, damaged or of another run; no array of it has been handed out."""
+
+
+class DataError(EnergaxError, ValueError):
+    """A data set cannot be had, or does not fit what was asked: the message says which file or axis and why."""
+
+
+class DivergenceError(EnergaxError):
+    """Training left the finite or the sensible; the message names phase, step, leaf and what to change.
+
+    Attributes:
+        step: The step (0-based) whose numbers were refused.
+        phase: The phase that produced them.
+    """
+
+    def __init__(self, message: str, *, step: int, phase: str):
+        super().__init__(message)
+        self.step = step
+        self.phase = phase
