@@ -1,1 +1,5 @@
-"""energies."""
+"""Energies: one sample to one number in nats; exact log Z and exact samples where they exist."""
+
+from .gaussian import Gaussian as Gaussian, standard_normal as standard_normal
+from .mixture import GaussianMixture as GaussianMixture, from_sklearn as from_sklearn
+from .network import NetworkEnergy as NetworkEnergy
