@@ -1,0 +1,259 @@
+"""Many chains: init, advance, sample. The maths of a sampler is for one chain; the batch and the time axis live here.
+
+Randomness is a function of (key, chain, step) alone. Chain i draws the same numbers whatever the number of chains, the
+split over devices, or the chunking of the chains, and a scan over time equals a loop over `step_keys`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, PyTree
+
+from energax.core import AbstractEnergy, AbstractSampler, Chains, Cond, FunctionEnergy, Key, checks
+from energax.numerics.random import chain_keys, step_key
+
+
+class Draws(NamedTuple):
+    """Recorded draws, chains on axis 0 and time on axis 1.
+
+    `acceptance` and `divergent` are over the `thin` steps that led to each draw.
+    """
+
+    x: PyTree[Array]
+    energy: Float[Array, "chains draws"]
+    acceptance: Float[Array, "chains draws"]
+    divergent: Bool[Array, "chains draws"]
+
+
+def init_chains(
+    sampler: AbstractSampler, energy: AbstractEnergy | Callable, xs: PyTree[Array], cond: Cond = None
+) -> Chains:
+    """Starts one chain at every row of `xs`.
+
+    Args:
+        sampler: The kernel.
+        energy: An energy, or a plain function of one sample.
+        xs: Starting points, chains on axis 0 of every leaf; floating point and finite.
+        cond: What the energy is conditioned on, one row a chain; None for an energy of x alone.
+
+    Raises:
+        ValueError: `xs` is no stack of finite floating-point samples; the energy does not map one sample to a scalar;
+            the energy is not finite at a starting point; `cond` has another number of rows.
+
+    Example:
+        >>> from energax.samplers import MALA
+        >>> chains = init_chains(MALA(0.1), lambda x: 0.5 * jnp.sum(x**2), jnp.zeros((4, 2)))
+        >>> chains.states.energy.shape
+        (4,)
+    """
+    energy = _as_energy("init_chains", energy, cond)
+    num = _num_rows("init_chains", xs)
+    _check_cond("init_chains", cond, num)
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (xs, cond))
+    value = eqx.filter_eval_shape(energy, *one)
+    checks.scalar_energy("init_chains", getattr(value, "shape", (type(value).__name__,)))
+    chains = _init(sampler, energy, xs, cond)
+    _check_start(chains)
+    return chains
+
+
+def advance(
+    key: Key,
+    sampler: AbstractSampler,
+    energy: AbstractEnergy | Callable,
+    chains: Chains,
+    num_steps: int,
+    cond: Cond = None,
+) -> tuple[Chains, Any]:
+    """Moves every chain by `num_steps` steps; refreshes first, so that a changed energy is followed.
+
+    Args:
+        key: One typed key; it is used up.
+        sampler: The kernel. Its numbers are traced: another step size compiles nothing.
+        energy: An energy, or a plain function of one sample.
+        chains: From `init_chains` or an earlier call.
+        num_steps: Steps, >= 1.
+        cond: As in `init_chains`.
+
+    Returns:
+        The chains, and the sampler's Info with one entry a chain: `acceptance` averaged over the steps, `divergent`
+        true where any step was, the rest as the last step left it.
+
+    Raises:
+        ValueError: `key` is not one typed key, `num_steps` is not an integer >= 1, or `cond` does not fit the chains.
+    """
+    checks.typed_key("advance", key)
+    checks.count("advance", "num_steps", num_steps)
+    energy = _as_energy("advance", energy, cond)
+    _check_cond("advance", cond, num_chains(chains))
+    return _advance(_traced(sampler), key, energy, chains, int(num_steps), cond)
+
+
+def sample(
+    key: Key,
+    sampler: AbstractSampler,
+    energy: AbstractEnergy | Callable,
+    chains: Chains,
+    num_samples: int,
+    *,
+    thin: int = 1,
+    burn_in: int = 0,
+    cond: Cond = None,
+) -> tuple[Chains, Draws]:
+    """Runs `burn_in` steps, then records every `thin`-th of `num_samples * thin` steps.
+
+    Args:
+        key: One typed key; it is used up.
+        sampler: The kernel.
+        energy: An energy, or a plain function of one sample.
+        chains: From `init_chains` or an earlier call; refreshed first.
+        num_samples: Draws a chain, >= 1.
+        thin: Steps a draw, >= 1.
+        burn_in: Steps that are thrown away, >= 0.
+        cond: As in `init_chains`.
+
+    Returns:
+        The chains after the last step, and the draws with chains on axis 0, time on axis 1.
+
+    Raises:
+        ValueError: as `advance`.
+
+    Example:
+        >>> from energax.samplers import MALA
+        >>> energy = lambda x: 0.5 * jnp.sum(x**2)
+        >>> chains = init_chains(MALA(0.5), energy, jnp.zeros((4, 2)))
+        >>> chains, draws = sample(jax.random.key(0), MALA(0.5), energy, chains, 10, thin=2)
+        >>> draws.x.shape, draws.acceptance.shape
+        ((4, 10, 2), (4, 10))
+    """
+    checks.typed_key("sample", key)
+    checks.count("sample", "num_samples", num_samples)
+    checks.count("sample", "thin", thin)
+    checks.count("sample", "burn_in", burn_in, least=0)
+    energy = _as_energy("sample", energy, cond)
+    _check_cond("sample", cond, num_chains(chains))
+    return _sample(_traced(sampler), key, energy, chains, int(num_samples), int(thin), int(burn_in), cond)
+
+
+def num_chains(chains: Chains) -> int:
+    """How many chains a stack holds."""
+    return int(jax.tree.leaves(chains)[0].shape[0])
+
+
+def step_keys(key: Key, num: int, step: Any) -> Key:
+    """The keys that `advance(key, ...)` hands to its `num` chains at `step` (0-based): scan = loop over these."""
+    return jax.vmap(lambda k: step_key(k, step))(chain_keys(key, num))
+
+
+@eqx.filter_jit
+def _init(sampler, energy, xs, cond):
+    return Chains(jax.vmap(lambda x, c: sampler.init(_closed(energy, c), x))(xs, cond))
+
+
+@eqx.filter_jit
+def _advance(sampler, key, energy, chains, num_steps, cond):
+    states = _refresh(sampler, energy, chains.states, cond)
+    states, info = _run(sampler, chain_keys(key, num_chains(chains)), energy, states, jnp.array(0), num_steps, cond)
+    return Chains(states), info
+
+
+@eqx.filter_jit
+def _sample(sampler, key, energy, chains, num_samples, thin, burn_in, cond):
+    keys = chain_keys(key, num_chains(chains))
+    states = _refresh(sampler, energy, chains.states, cond)
+    if burn_in:
+        states, _ = _run(sampler, keys, energy, states, jnp.array(0), burn_in, cond)
+
+    def record(states, index):
+        states, info = _run(sampler, keys, energy, states, burn_in + index * thin, thin, cond)
+        return states, (states.x, _energies(energy, info, states, cond), info.acceptance, info.divergent)
+
+    states, draws = jax.lax.scan(record, states, jnp.arange(num_samples))
+    return Chains(states), Draws(*jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), draws))
+
+
+def _energies(energy, info, states, cond):
+    """E at the recorded x: cached by the state, or else evaluated (an Info may tell the energy before the step)."""
+    if hasattr(states, "energy"):
+        return states.energy
+    return jax.vmap(lambda x, c: _closed(energy, c)(x))(states.x, cond)
+
+
+def _refresh(sampler, energy, states, cond):
+    return jax.vmap(lambda s, c: sampler.refresh(_closed(energy, c), s))(states, cond)
+
+
+def _run(sampler, keys, energy, states, first, num_steps, cond):
+    """`num_steps` steps from step number `first` -> (states, info with acceptance averaged and divergent any)."""
+
+    def step(states, index):
+        return jax.vmap(lambda k, s, c: sampler.step(step_key(k, index), _closed(energy, c), s))(keys, states, cond)
+
+    def body(carry, index):
+        states, before = carry
+        states, info = step(states, index)
+        total = info._replace(
+            acceptance=before.acceptance + info.acceptance, divergent=before.divergent | info.divergent
+        )
+        return (states, total), None
+
+    shapes = jax.eval_shape(step, states, first)[1]
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    (states, info), _ = jax.lax.scan(body, (states, zeros), first + jnp.arange(num_steps))
+    return states, info._replace(acceptance=info.acceptance / num_steps)
+
+
+def _closed(energy, cond):
+    return energy if cond is None else energy.given(cond)
+
+
+def _traced(sampler):
+    """The sampler with its Python floats as arrays, so that they are arguments and not constants of the executable."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, float) else leaf, sampler)
+
+
+def _as_energy(owner, energy, cond) -> AbstractEnergy:
+    if not isinstance(energy, AbstractEnergy):
+        if not callable(energy):
+            raise ValueError(f"{owner}: energy must be an AbstractEnergy or a function of one sample; got {energy!r}.")
+        energy = FunctionEnergy(energy)
+    if cond is not None and isinstance(energy, FunctionEnergy):
+        raise ValueError(f"{owner}: cond must be None for a plain function of x; got one. Subclass AbstractEnergy.")
+    return energy
+
+
+def _num_rows(owner, xs) -> int:
+    leaves = jax.tree.leaves(xs)
+    if not leaves:
+        raise ValueError(f"{owner}: xs must hold at least one array; got {xs!r}.")
+    for leaf in leaves:
+        checks.samples(owner, "xs", leaf)
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            raise ValueError(f"{owner}: xs must be floating point; got dtype {leaf.dtype}.")
+        if leaf.shape[0] != leaves[0].shape[0]:
+            raise ValueError(
+                f"{owner}: every leaf of xs must hold as many chains; got {leaves[0].shape[0]} and {leaf.shape[0]}."
+            )
+    return leaves[0].shape[0]
+
+
+def _check_cond(owner, cond, num) -> None:
+    for leaf in jax.tree.leaves(cond):
+        if not hasattr(leaf, "shape") or len(leaf.shape) < 1 or leaf.shape[0] != num:
+            got = getattr(leaf, "shape", type(leaf).__name__)
+            raise ValueError(f"{owner}: cond must hold one row a chain ({num}); got {got}.")
+
+
+def _check_start(chains: Chains) -> None:
+    energies = getattr(chains.states, "energy", None)
+    if energies is None or isinstance(energies, jax.core.Tracer):
+        return
+    bad = np.flatnonzero(~np.isfinite(np.asarray(energies, dtype=np.float64)))
+    if len(bad):
+        raise ValueError(
+            f"init_chains: the energy must be finite at every start; got {energies[bad[0]]} at chain {bad[0]}."
+        )
