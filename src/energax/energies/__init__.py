@@ -1,5 +1,8 @@
 """Energies: one sample to one number in nats; exact log Z and exact samples where they exist."""
 
+from .banana import Banana as Banana
+from .funnel import Funnel as Funnel
 from .gaussian import Gaussian as Gaussian, standard_normal as standard_normal
 from .mixture import GaussianMixture as GaussianMixture, from_sklearn as from_sklearn
 from .network import NetworkEnergy as NetworkEnergy
+from .wells import DoubleWell as DoubleWell, ManyWell as ManyWell
