@@ -1,0 +1,247 @@
+"""The closed schema of a recipe: frozen pydantic models, every field with its range, its unit and its default.
+
+Nothing in here is a name that could be imported: each kind, activation, set and schedule is one of a fixed list, and
+`runtime.build` turns it into objects.
+"""
+
+import re
+from pathlib import PurePath
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from .parts import (
+    Adam,
+    Count,
+    CountOrNone,
+    Energy,
+    Group,
+    HalfOpenUnit,
+    Mala,
+    NonNegative,
+    Number,
+    Objective,
+    OpenUnit,
+    Optimizer,
+    Sampler,
+)
+from .refusals import did_you_mean
+
+TOYS = ("moons", "rings", "checkerboard", "gaussians25", "pinwheel", "swissroll", "spirals", "mixture")
+IMAGES = ("digits", "mnist5k", "mnist", "fashion-mnist", "patches")
+TABLES = ("wine", "breast-cancer", "iris", "diabetes")
+DATA_NAMES = (*IMAGES, *TABLES, *TOYS)
+IMAGE_SHIFTS = ("upside-down", "blends", "shuffled-pixels", "inverted")
+Shift = Literal["upside-down", "blends", "gaussian-fit", "uniform", "shuffled-pixels", "inverted", "left-out"]
+FILE_ENDINGS = (".npy", ".npz", ".csv")
+
+
+# ---- data ------------------------------------------------------------------------------------------------------------
+
+
+class DataOptions(Group):
+    """What may be said to a data set; what it does not know is refused."""
+
+    layout: Literal["flat", "image"] | None = None
+    """Shape of one image: `flat` is [height * width], `image` is [height, width, channels]. Image sets only."""
+    n_train: Count | None = None
+    """How many points are drawn before the held-out part is cut off. Toys only."""
+    dim: Annotated[int, Number, Field(ge=1, le=4096)] | None = None
+    """Dimension of the space. `mixture` only."""
+    classes: tuple[CountOrNone, ...] | None = None
+    """Labels to keep; the others are left out (and can be scored as `left-out`). Labelled sets only."""
+
+
+def _is_path(name: str) -> bool:
+    return "/" in name or "\\" in name or name.endswith(FILE_ENDINGS) or name.startswith(".")
+
+
+def options_taken(name: str) -> frozenset[str]:
+    """The fields of `DataOptions` that mean something for a data set."""
+    taken = set()
+    if name in IMAGES or _is_path(name):
+        taken.add("layout")
+    if name in TOYS:
+        taken.add("n_train")
+    if name == "mixture":
+        taken.add("dim")
+    if _is_path(name) or (name in (*IMAGES, *TABLES) and name not in ("patches", "diabetes")):
+        taken.add("classes")
+    return frozenset(taken)
+
+
+class Data(Group):
+    """Where the samples come from and in which coordinates they are modelled."""
+
+    name: Annotated[str, Field(min_length=1, max_length=1024)]
+    """A name that `energax data` lists, or a path to a .npy, .npz or .csv file or to a folder of images."""
+    options: DataOptions = DataOptions()
+    holdout: OpenUnit = 0.2
+    """Fraction of the rows that training never sees."""
+    noise: NonNegative = 0.0
+    """Standard deviation of the Gaussian noise that makes grey levels a density, in the units of x; 0 for none."""
+    whiten: Literal["full", "diagonal", "none"] = "none"
+    """Coordinates of the model: z = L^-1 (x - mean), with L L^T the training covariance (or its diagonal) + noise^2."""
+
+    @property
+    def is_path(self) -> bool:
+        """Whether the name is a file or a folder of the user's own."""
+        return _is_path(self.name)
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Self:
+        if "://" in self.name:
+            raise ValueError(f"data.name must be a name or a path on this machine; got {self.name!r}")
+        if not self.is_path and self.name not in DATA_NAMES:
+            raise ValueError(
+                "data.name must be one that `energax data` lists, or a path with a slash or an ending of "
+                f"{', '.join(FILE_ENDINGS)}; got {self.name!r}.{did_you_mean(self.name, DATA_NAMES)}"
+            )
+        for option in DataOptions.model_fields:
+            value = getattr(self.options, option)
+            if value is not None and option not in options_taken(self.name):
+                raise ValueError(f"data.options.{option} must be null for {self.name!r}; got {value!r}")
+        return self
+
+
+# ---- training, evaluation, the whole ---------------------------------------------------------------------------------
+
+
+class Training(Group):
+    """How long, how often the loop looks up, and what it does when numbers go bad."""
+
+    steps: Count = 3000
+    batch_size: Count = 512
+    ema: HalfOpenUnit = 0.995
+    """Decay of the averaged model that is evaluated; 0 evaluates the last one."""
+    steps_per_call: Count = 50
+    """Steps of one compiled scan; the loop logs, saves and stops only between scans."""
+    log_every: Count = 50
+    checkpoint_every: Count = 500
+    keep: Annotated[int, Number, Field(ge=1, le=1000)] = 2
+    """Checkpoints that are kept, newest first."""
+    evaluate_every: CountOrNone = 0
+    """Steps between looks at the held-out energy gap; 0 for only at the end."""
+    on_divergence: Literal["rollback", "stop"] = "rollback"
+    max_rollbacks: CountOrNone = 3
+
+    @model_validator(mode="after")
+    def _on_the_grid(self) -> Self:
+        for name in ("log_every", "checkpoint_every", "evaluate_every"):
+            value = getattr(self, name)
+            grid = self.steps_per_call
+            if value % grid:
+                raise ValueError(f"training.{name} must be a multiple of training.steps_per_call ({grid}); got {value}")
+        return self
+
+
+class Evaluation(Group):
+    """What is measured after training, and how long it may take."""
+
+    samples: Count = 1000
+    """Samples drawn from the model, over all chains."""
+    chains: Annotated[int, Number, Field(ge=2, le=1_000_000)] = 100
+    burn_in: CountOrNone = 200
+    """Sampler steps thrown away before the first sample."""
+    thin: Count = 10
+    """Sampler steps between two samples of one chain."""
+    ais_chains: Annotated[int, Number, Field(ge=2, le=1_000_000)] = 200
+    ais_temperatures: Annotated[
+        tuple[Annotated[int, Number, Field(ge=2, le=1_000_000)], ...], Field(min_length=1, max_length=8)
+    ] = (200, 800)
+    """Lengths of annealed importance sampling; two, so that they can disagree."""
+    reverse: bool = True
+    """Whether to anneal back from held-out data too, the other side of the bracket on log Z."""
+    ood: tuple[Shift, ...] = ("gaussian-fit",)
+    """Sets that are not the data, to be told from it by the energy."""
+    baselines: tuple[Literal["gaussian", "gmm10", "kde"], ...] = ("gaussian", "gmm10", "kde")
+    """Densities fitted to the same training data and scored beside the model."""
+    grid: Annotated[int, Number, Field(ge=0, le=4000)] = 0
+    """Points a side of the quadrature grid for 2-D models; 0 for none."""
+
+    @model_validator(mode="after")
+    def _lists_make_sense(self) -> Self:
+        if list(self.ais_temperatures) != sorted(set(self.ais_temperatures)):
+            raise ValueError(
+                f"evaluation.ais_temperatures must rise from shortest to longest; got {list(self.ais_temperatures)}"
+            )
+        for name in ("ood", "baselines"):
+            value = getattr(self, name)
+            if len(set(value)) != len(value):
+                raise ValueError(f"evaluation.{name} must name each set once; got {list(value)}")
+        return self
+
+
+class Tracking(Group):
+    """Where metrics go beside metrics.jsonl, which is always written."""
+
+    tensorboard: bool = False
+    """Write TensorBoard events too; needs the extra `tracking`."""
+
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+class Config(Group):
+    """One run: what is trained on what, how, and what is measured."""
+
+    name: str
+    """Name of the recipe, the first part of the run folder's name."""
+    description: Annotated[str, Field(max_length=400)] = ""
+    seed: Annotated[int, Number, Field(ge=0, lt=2**32)] = 0
+    data: Data
+    energy: Energy
+    objective: Objective
+    sampler: Sampler = Mala()
+    optimizer: Optimizer = Adam()
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+    report: bool = True
+    """Whether to write the HTML report at the end."""
+    out: Annotated[str, Field(min_length=1, max_length=1024)] = "runs"
+    """Folder that holds the run folders."""
+    tracking: Tracking = Tracking()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"name must be lower-case letters, digits, '.', '_', '-' (at most 64); got {self.name!r}")
+        if "\0" in self.out or ".." in PurePath(self.out).parts:
+            raise ValueError(f"out must be a folder without '..' in its path; got {self.out!r}")
+        if self.optimizer.warmup >= self.training.steps:
+            raise ValueError(
+                f"optimizer.warmup must be < training.steps ({self.training.steps}); got {self.optimizer.warmup}"
+            )
+        self._energy_fits_data()
+        self._evaluation_fits_data()
+        if getattr(self.sampler, "adapt_target", None) is not None and self.objective.kind != "persistent_cd":
+            raise ValueError(
+                "sampler.adapt_target must be null unless objective.kind is persistent_cd; "
+                f"got {getattr(self.sampler, 'adapt_target')!r}"  # noqa: B009
+            )
+        return self
+
+    def _energy_fits_data(self) -> None:
+        if self.energy.kind == "mlp":
+            return
+        if not (self.data.name in IMAGES or self.data.is_path):
+            raise ValueError(
+                f"energy.kind must be mlp for {self.data.name!r}, which holds no images; got {self.energy.kind!r}"
+            )
+
+    def _evaluation_fits_data(self) -> None:
+        images = self.data.name in IMAGES or self.data.is_path
+        wrong = [name for name in self.evaluation.ood if name in IMAGE_SHIFTS and not images]
+        if wrong:
+            raise ValueError(
+                f"evaluation.ood must hold sets for {self.data.name!r}, which has no images; got {wrong[0]!r}"
+            )
+        if "left-out" in self.evaluation.ood and self.data.options.classes is None:
+            raise ValueError(
+                "evaluation.ood must not hold 'left-out' unless data.options.classes leaves some out; got 'left-out'"
+            )
+        plane = self.data.is_path or (self.data.name in TOYS and self.data.options.dim in (None, 2))
+        if self.evaluation.grid and not plane:
+            raise ValueError(
+                f"evaluation.grid must be 0 for {self.data.name!r}, which is not 2-D; got {self.evaluation.grid}"
+            )
