@@ -1,0 +1,118 @@
+"""The negative phase that contrastive rules share: walk under the frozen model, weigh, compare with the data, report.
+
+Source: the two-phase gradient of Hinton (2002), doi:10.1162/089976602760128018, eq. (3); the penalty on squared energies is
+    that of Du and Mordatch (2019), arXiv:1903.08689, sec. 3.3.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, PyTree, Scalar
+
+from energax.core import AbstractEnergy, AbstractSampler, Cond, Key, Metrics, X, checks, freeze
+from energax.samplers import advance, finite_rows, init_chains
+from energax.samplers.adaptation import AdaptiveStep, with_step_size
+
+
+class Walk(NamedTuple):
+    """Where chains went: positions (a non-finite row is the start again), which rows are finite, the sampler's Info."""
+
+    x: X
+    good: Bool[Array, " chains"]
+    info: Any
+
+
+def walk(key: Key, sampler: AbstractSampler, model: AbstractEnergy, xs: PyTree, num_steps: int) -> Walk:
+    """`num_steps` transitions from `xs` under the model with its gradient stopped.
+
+    A chain that left the finite is put back to its start and marked, so that it can be counted and left out of the loss.
+    """
+    frozen = freeze(model)
+    chains, info = advance(key, sampler, frozen, init_chains(sampler, frozen, xs), num_steps)
+    moved = jax.lax.stop_gradient(chains.states.x)
+    good = finite_rows(moved)
+    return Walk(swap(good, moved, xs), good, info)
+
+
+def contrast(
+    model: AbstractEnergy, xs: PyTree, negatives: PyTree, good: Bool[Array, " chains"], energy_penalty: float
+) -> tuple[Scalar, Metrics]:
+    """mean E(xs) - mean E(negatives that are good) + energy_penalty * (mean E(xs)^2 + mean E(negatives)^2).
+
+    If no negative is good the result is 0 / 0: the step is then refused, not invented.
+    """
+    up, down = jax.vmap(model)(xs), jax.vmap(model)(negatives)
+    weights = good.astype(down.dtype) / jnp.sum(good).astype(down.dtype)
+    energy_data, energy_model = jnp.mean(up), jnp.sum(weights * down)
+    gap = energy_data - energy_model
+    loss = gap
+    if energy_penalty > 0:
+        loss = loss + energy_penalty * (jnp.mean(up**2) + jnp.sum(weights * down**2))
+    return loss, {"gap": gap, "energy_data": energy_data, "energy_model": energy_model}
+
+
+def report(sampler: AbstractSampler, moved: Walk, xs: PyTree) -> Metrics:
+    """What every chain-based rule tells about its chains, by the names that displays and alarms know."""
+    metrics = {
+        "acceptance": jnp.mean(moved.info.acceptance),
+        "divergent": jnp.mean(moved.info.divergent.astype(jnp.float32)),
+        "evicted": jnp.sum(~moved.good).astype(jnp.float32),
+        "walker_radius": _radius(moved.x) / _radius(xs),
+        # a kernel without the field has no knob of temperature: it targets exp(-E)
+        "temperature": jnp.asarray(getattr(sampler, "temperature", 1.0), jnp.float32),
+    }
+    if hasattr(sampler, "step_size"):
+        metrics["step_size"] = jnp.asarray(sampler.step_size, jnp.float32)
+    return metrics
+
+
+class Tuning(NamedTuple):
+    """The continuous adaptation of a sampler's step size, and its state log h (None: the step is fixed)."""
+
+    rule: AdaptiveStep | None
+
+    def init(self, sampler: AbstractSampler) -> Scalar | None:
+        """log h at the sampler's own step size."""
+        if self.rule is None:
+            return None
+        if not hasattr(sampler, "step_size"):
+            got = type(sampler).__name__
+            raise ValueError(f"adapt_target must be None for a sampler without a field step_size; got {got}.")
+        return self.rule.init(sampler.step_size)
+
+    def apply(self, sampler: AbstractSampler, state: Scalar | None) -> AbstractSampler:
+        """The sampler at the adapted step size."""
+        return sampler if self.rule is None else with_step_size(sampler, self.rule.step_size(state))
+
+    def update(self, state: Scalar | None, info: Any) -> Scalar | None:
+        """One Robbins-Monro turn on the mean acceptance of all chains."""
+        return state if self.rule is None else self.rule.update(state, jnp.mean(info.acceptance))
+
+
+def tuning(target: float | None, rate: float, lowest: float, highest: float) -> Tuning:
+    """The adaptation that the fields of an objective ask for."""
+    return Tuning(None if target is None else AdaptiveStep(target, rate, lowest, highest))
+
+
+def check_energy(owner: str, model: AbstractEnergy, xs: PyTree, cond: Cond = None) -> None:
+    """Raises ValueError unless `model` maps one row of `xs` to a scalar; traces the model once and runs nothing."""
+    if not callable(model):
+        raise ValueError(f"{owner}: model must be an energy of one sample; got {type(model).__name__}.")
+    row = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
+    value = jax.eval_shape(lambda x: model(x, cond) if cond is not None else model(x), row)
+    checks.scalar_energy(owner, jnp.shape(value))
+
+
+def swap(take: Bool[Array, " rows"], new: PyTree, old: PyTree) -> PyTree:
+    """Row by row, `new` where `take` and `old` elsewhere."""
+
+    def one(a: Array, b: Array) -> Array:
+        return jnp.where(jnp.reshape(take, (-1,) + (1,) * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(one, new, old)
+
+
+def _radius(xs: PyTree) -> Scalar:
+    largest = [jnp.max(jnp.abs(leaf)).astype(jnp.float32) for leaf in jax.tree.leaves(xs)]
+    return jnp.max(jnp.stack(largest))

@@ -1,0 +1,75 @@
+"""Finiteness at the gate: what a step made is looked at before any of it is let in, and the first bad leaf gets a number.
+
+Cost: one pass of multiply-adds over gradients, parameters, optimiser and objective state. Only where that screening sum is not
+finite are the leaves looked at one by one, so a number too large to be squared in float32 is not taken for an infinity.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+PARTS = ("objective state", "loss", "gradient", "parameters", "optimizer state")
+"""The order in which a turn's numbers come to be, after the batch: the first bad one is nearest to the cause."""
+
+
+class Culprit(NamedTuple):
+    """Where a non-finite number was first met.
+
+    Attributes:
+        phase: The phase's name.
+        part: "batch", or one of `PARTS`.
+        path: The leaf's path inside the part, as `.net.layers[0].weight`; empty where the part is one number.
+    """
+
+    phase: str
+    part: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.part}{self.path} of phase '{self.phase}'"
+
+
+def floats(tree: Any) -> list[Array]:
+    """The arrays of floats of a tree, in the order of `paths`."""
+    return [leaf for leaf in jax.tree.leaves(tree) if eqx.is_inexact_array(leaf)]
+
+
+def paths(tree: Any) -> list[str]:
+    """The path of each array of floats, in the order of `floats`."""
+    with_path = jax.tree_util.tree_leaves_with_path(tree)
+    return [jax.tree_util.keystr(path) for path, leaf in with_path if eqx.is_inexact_array(leaf)]
+
+
+def squares(leaves: list[Array]) -> Float[Array, ""]:
+    """The sum of squares over all leaves: NaN or infinite if any entry is (or is too large to be squared)."""
+    total = jnp.zeros((), jnp.float32)
+    for leaf in leaves:
+        flat = leaf.astype(jnp.float32).ravel()
+        total = total + jnp.vdot(flat, flat)
+    return total
+
+
+def first_bad(batch: list[Array], turn: list[Array], screen: Float[Array, ""], offset: int) -> Int[Array, ""]:
+    """The code of the first leaf that holds a non-finite entry; 0 if all are finite.
+
+    Args:
+        batch: The batch's leaves: codes -1, -2, ... in their order.
+        turn: The turn's leaves, in the order of `PARTS`: codes offset + 1, offset + 2, ...
+        screen: `squares` of all of them; where it is finite nothing else is looked at.
+        offset: Leaves of the phases before this one.
+    """
+
+    def search(_: None) -> Int[Array, ""]:
+        leaves = batch + turn
+        codes = [-(i + 1) for i in range(len(batch))] + [offset + i + 1 for i in range(len(turn))]
+        bad = jnp.stack([~_finite(leaf) for leaf in leaves])
+        return jnp.where(jnp.any(bad), jnp.array(codes, jnp.int32)[jnp.argmax(bad)], jnp.int32(0))
+
+    return jax.lax.cond(jnp.isfinite(screen), lambda _: jnp.int32(0), search, None)
+
+
+def _finite(leaf: Array) -> Bool[Array, ""]:
+    return jnp.all(jnp.isfinite(leaf))
