@@ -27,8 +27,8 @@ class UnequalMixture:
         >>> import numpy as np
         >>> mixture = UnequalMixture(dim=3)
         >>> x = mixture.sample(np.random.default_rng(0), 1000)
-        >>> x.shape, mixture.mode_masses(x).round(1).tolist()
-        ((1000, 3), [0.3, 0.7])
+        >>> x.shape, bool(abs(mixture.mode_masses(x)[0] - 0.25) < 0.05)
+        ((1000, 3), True)
     """
 
     dim: int = 50
