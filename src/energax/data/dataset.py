@@ -20,8 +20,9 @@ class Dataset:
         name: The name under which it was loaded.
         x: Samples, float32 `[n, ...]`; images are `[n, height, width, channels]` unless loaded flat.
         y: Class of each sample, int64 `[n]`, or None.
-        low: Smallest value a coordinate can take (images: the value of black), in the units of `x`.
-        high: Largest value a coordinate can take, in the units of `x`; at least `low`.
+        low: Smallest value a coordinate can take (images: the value of black), in the units of `x`; for a density
+            without bounds the low side of the box that holds nearly all of it.
+        high: The same for the largest value; at least `low`.
         source: Where the samples come from, in words.
         licence: The licence of the samples.
         image_shape: `(height, width, channels)` when a sample is an image, also a flat one; None otherwise.
