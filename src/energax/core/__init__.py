@@ -13,7 +13,7 @@ from .energy import (
     freeze as freeze,
     score as score,
 )
-from .errors import (
+from energax.errors import (
     CheckpointError as CheckpointError,
     ConfigError as ConfigError,
     DataError as DataError,

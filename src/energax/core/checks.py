@@ -35,7 +35,7 @@ def fraction(owner: str, name: str, value: Any) -> None:
 
 
 def _number(owner: str, name: str, value: Any, must: str, holds) -> None:
-    if not _concrete(value) or not hasattr(value, "__float__") and not hasattr(value, "dtype"):
+    if not _concrete(value) or (not hasattr(value, "__float__") and not hasattr(value, "dtype")):
         if _concrete(value):
             raise ValueError(f"{owner}.{name} {must}; got {value!r} of type {type(value).__name__}.")
         return
@@ -77,14 +77,18 @@ def samples(owner: str, name: str, x: Any, *, least: int = 1, ndim: int | None =
         raise ValueError(f"{owner}: {name} must hold at least {least} sample(s); got shape {tuple(x.shape)}.")
     bad = np.argwhere(~np.isfinite(np.asarray(x, dtype=np.float64)))
     if len(bad):
-        raise ValueError(f"{owner}: {name} must be finite; got {np.asarray(x)[tuple(bad[0])]} at index {tuple(map(int, bad[0]))}.")
+        raise ValueError(
+            f"{owner}: {name} must be finite; got {np.asarray(x)[tuple(bad[0])]} at index {tuple(map(int, bad[0]))}."
+        )
 
 
 def scalar_energy(owner: str, shape: tuple[int, ...]) -> None:
     """Raises ValueError unless an energy of one sample returned a scalar."""
     if shape != ():
-        raise ValueError(f"{owner}: an energy must map ONE sample to a scalar (shape ()); got shape {shape}. "
-                         "Sum over the axes of the sample; vmap is applied for you.")
+        raise ValueError(
+            f"{owner}: an energy must map ONE sample to a scalar (shape ()); got shape {shape}. "
+            "Sum over the axes of the sample; vmap is applied for you."
+        )
 
 
 def typed_key(owner: str, key: Any) -> None:
@@ -96,4 +100,8 @@ def typed_key(owner: str, key: Any) -> None:
 
 
 def _short(array: np.ndarray) -> str:
-    return repr(array.item()) if array.size == 1 else f"an array of shape {array.shape} with minimum {array.min() if array.size else 'none'}"
+    return (
+        repr(array.item())
+        if array.size == 1
+        else f"an array of shape {array.shape} with minimum {array.min() if array.size else 'none'}"
+    )
