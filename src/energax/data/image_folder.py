@@ -80,11 +80,15 @@ def _size(file: Path) -> tuple[int, int, int]:
 
 
 def _pixels(file: Path) -> np.ndarray:
-    with _opened(file) as image:
-        try:
+    try:
+        with _opened(file) as image:
+            image.verify()  # a PNG's checksums; decoding alone does not look at them
+        with _opened(file) as image:
             return np.asarray(image.convert("L") if image.mode == "1" else image)
-        except Exception as problem:  # Pillow's decoders raise SyntaxError, struct.error, OSError and others
-            raise DataError(f"{file} must be a whole picture; got {str(problem)[:120]}.") from None
+    except Exception as problem:  # Pillow's decoders raise SyntaxError, struct.error, OSError and others
+        if isinstance(problem, DataError):
+            raise
+        raise DataError(f"{file} must be a whole picture; got {str(problem)[:120]}.") from None
 
 
 def _opened(file: Path):

@@ -105,7 +105,7 @@ def _header(file: IO[bytes], what: str) -> tuple[tuple[int, ...], bool, np.dtype
             shape, fortran, dtype = read_header(_Counted(file), max_header_size=_MOST_HEADER)
     except DataError:
         raise
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, EOFError, OverflowError) as problem:
+    except Exception as problem:  # numpy parses the header as Python text: tokenizer, parser and dtype errors get out
         said = str(problem).splitlines()[0][:160] if str(problem) else type(problem).__name__
         raise DataError(f"{what} must begin with a sound .npy header; got {said}") from None
     return shape, fortran, dtype, file.tell()
