@@ -1,1 +1,50 @@
-"""evaluation."""
+"""Arrays to numbers: how good a model, its samples and its chains are; no plots, no files."""
+
+from .baselines import (
+    Baseline as Baseline,
+    GaussianBaseline as GaussianBaseline,
+    KernelBaseline as KernelBaseline,
+    MixtureBaseline as MixtureBaseline,
+    fit_baselines as fit_baselines,
+    fit_gaussian as fit_gaussian,
+    fit_kernel as fit_kernel,
+    fit_mixture as fit_mixture,
+    held_out_nll as held_out_nll,
+)
+from .chains import autocorrelation as autocorrelation, summary as summary
+from .density2d import (
+    Density2D as Density2D,
+    Grid as Grid,
+    best_kernel_kl as best_kernel_kl,
+    compare_on_grid as compare_on_grid,
+    grid_log_z as grid_log_z,
+    kernel_log_density as kernel_log_density,
+    kl_on_grid as kl_on_grid,
+    make_grid as make_grid,
+    nearest_mode as nearest_mode,
+)
+from .detection import (
+    Detection as Detection,
+    aupr as aupr,
+    auroc as auroc,
+    detect as detect,
+    detect_labelled as detect_labelled,
+    fpr95 as fpr95,
+)
+from .frechet import (
+    ClassifierFeatures as ClassifierFeatures,
+    classifier_frechet as classifier_frechet,
+    fit_classifier_features as fit_classifier_features,
+    frechet_between_gaussians as frechet_between_gaussians,
+    frechet_distance as frechet_distance,
+)
+from .log_likelihood import HeldOut as HeldOut, energy_values as energy_values, held_out as held_out
+from .sample_distance import (
+    Distance as Distance,
+    Nearest as Nearest,
+    c2st as c2st,
+    class_total_variation as class_total_variation,
+    mmd as mmd,
+    nearest_neighbour as nearest_neighbour,
+    sliced_wasserstein as sliced_wasserstein,
+)
