@@ -4,6 +4,7 @@ The closed names of `runtime.schema` become objects here and nowhere else.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,19 +13,21 @@ import numpy as np
 import optax
 
 from energax import data
-from energax.core import AbstractDensity, AbstractEnergy, AbstractObjective, AbstractSampler, ConfigError
+from energax.core import AbstractDensity, AbstractObjective, AbstractSampler, ConfigError
 from energax.energies import Gaussian, GaussianMixture, NetworkEnergy
 from energax.networks import MLP, Affine, ConvNet, ResNet
 from energax.objectives import (
     ContrastiveDivergence,
     DenoisingScoreMatching,
+    GeneratorStart,
     MultiscaleDenoising,
     PersistentCD,
 )
 from energax.samplers import HMC, MALA, ULA
 from energax.training import Dequantise, Phase, Trainer, TrainState, damping
 
-from .schema import Config
+from .loop import Look
+from .schema import TOYS, Config
 
 _WHITENING_NOISE_FLOOR = 1e-6  # of the mean variance: keeps the factor of a rank-deficient table invertible
 
@@ -71,6 +74,23 @@ class Problem:
         x = self.coordinates.inverse(np.asarray(z, np.float64))
         return x.astype(np.float32).reshape(len(x), *self.train.x.shape[1:])
 
+    def held_out_gap(self, most: int = 500) -> Callable[[Look], dict[str, float]]:
+        """A function of a chunk's look: mean E(held out) - mean E(train) of the averaged model, every `evaluate_every`.
+
+        A gap that grows while training goes on is over-fitting. It costs one pass over at most 2 * `most` rows.
+        """
+        every = self.config.training.evaluate_every
+        mean_energy = jax.jit(lambda model, z: jnp.mean(jax.vmap(model)(z)))
+        sides = [jnp.asarray(self.to_model(rows.x[:most], seed)) for rows, seed in ((self.test, 2), (self.train, 3))]
+
+        def gap(look: Look) -> dict[str, float]:
+            if not every or look.step % every:
+                return {}
+            held, seen = (float(mean_energy(look.state.ema, z)) for z in sides)
+            return {"held_out_gap": held - seen}
+
+        return gap
+
 
 def build(config: Config) -> Problem:
     """The problem that a config describes.
@@ -88,7 +108,7 @@ def build(config: Config) -> Problem:
     model = NetworkEnergy(build_net(config, train), base if has_tail else None, _decode(config, coordinates, train))
     optimizer = build_optimizer(config)
     phase = Phase(build_objective(config, sampler, base), optimizer, trains=_the_net)
-    prepare = Dequantise(config.data.noise, jnp.asarray(coordinates.mean, jnp.float32), _inverse(coordinates))
+    prepare = Dequantise(config.data.noise, coordinates)
     trainer = Trainer((phase,), ema_decay=config.training.ema, prepare=prepare)
     batch_size = min(config.training.batch_size, len(flat))
     stream = data.Batches({"x": flat.astype(np.float32)}, batch_size, config.seed)
@@ -103,6 +123,8 @@ def load_data(config: Config) -> tuple[data.Dataset, data.Dataset, np.ndarray | 
     """(training samples, held-out samples, samples of the classes left out or None)."""
     options = config.data.options
     given = {k: v for k, v in options.model_dump().items() if v is not None and k != "classes"}
+    if config.data.name in TOYS:
+        given["seed"] = config.seed
     whole = data.load(config.data.name, **given)
     left_out = None
     if options.classes is not None:
@@ -117,6 +139,13 @@ def load_data(config: Config) -> tuple[data.Dataset, data.Dataset, np.ndarray | 
     return train, test, left_out
 
 
+def toy_density(config: Config) -> data.Toy | data.UnequalMixture | None:
+    """The exact density that the recipe's samples come from, where it is known."""
+    if config.data.name == "mixture":
+        return data.UnequalMixture(config.data.options.dim or 50, (0.25, 0.75), (-10.0, 6.0))
+    return data.toy(config.data.name) if config.data.name in data.TOYS else None
+
+
 def _noise_for_whitening(config: Config, flat: np.ndarray) -> float:
     floor = float(np.sqrt(_WHITENING_NOISE_FLOOR * np.mean(np.var(flat, axis=0))))
     return max(config.data.noise, floor) if config.data.whiten != "none" else config.data.noise
@@ -125,12 +154,6 @@ def _noise_for_whitening(config: Config, flat: np.ndarray) -> float:
 def _noisy(config: Config, coordinates: data.Affine, flat: np.ndarray) -> np.ndarray:
     noise = np.random.default_rng([config.seed, 1]).standard_normal(flat.shape)
     return coordinates.forward(flat + config.data.noise * noise)
-
-
-def _inverse(coordinates: data.Affine) -> jnp.ndarray:
-    """L^-1, so that the step whitens by one product; the diagonal alone where L is diagonal."""
-    factor = coordinates.factor
-    return jnp.asarray(1.0 / factor if factor.ndim == 1 else np.linalg.inv(factor), jnp.float32)
 
 
 def build_base(config: Config, z: np.ndarray) -> tuple[AbstractDensity, bool]:
@@ -191,10 +214,15 @@ def build_objective(config: Config, sampler: AbstractSampler, base: AbstractDens
     objective = config.objective
     if objective.kind == "persistent_cd":
         return PersistentCD(
-            sampler, objective.num_steps, objective.num_chains, start=base, buffer_size=objective.buffer_size,
-            restart=objective.restart, adapt_target=getattr(config.sampler, "adapt_target", None),
+            sampler,
+            objective.num_steps,
+            objective.num_chains,
+            buffer_size=objective.buffer_size,
+            restart=objective.restart,
+            adapt_target=getattr(config.sampler, "adapt_target", None),
             energy_penalty=objective.energy_penalty,
-        )  # fmt: skip
+            start=GeneratorStart(base),
+        )
     if objective.kind == "contrastive_divergence":
         return ContrastiveDivergence(sampler, objective.num_steps)
     if objective.kind == "denoising":
@@ -221,8 +249,3 @@ def build_optimizer(config: Config) -> optax.GradientTransformation:
         rule = optax.adamw(rate, b1=optimizer.b1, b2=optimizer.b2, weight_decay=optimizer.weight_decay)
     clip = [] if optimizer.clip is None else [optax.clip_by_global_norm(optimizer.clip)]
     return optax.chain(*clip, rule, damping())
-
-
-def density_energy(model: AbstractEnergy) -> AbstractEnergy:
-    """The trained model as a plain energy of z, on arrays that no training step will touch."""
-    return jax.tree.map(lambda leaf: jnp.array(leaf) if isinstance(leaf, jax.Array) else leaf, model)

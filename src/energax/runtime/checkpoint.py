@@ -20,12 +20,13 @@ import numpy as np
 from energax import __version__
 from energax.errors import CheckpointError
 
-from .container import Header, encode, peek, read
+from .container import Header, Misfit, encode, peek, read
 from .disk import folder_lock, sync_folder, write_atomically
-from .leaves import fit, to_host
+from .leaves import Template, to_host
 
 _NAME = re.compile(r"step-(\d{9,19})\.ckpt")
 _TEMPORARY = re.compile(r"\.step-\d+-[0-9a-f]+\.tmp")
+_RELISTINGS = 20  # looks at a folder in which another process saves and prunes
 _RESERVED = ("step", "config", "score", "energax", "jax", "jaxlib", "numpy", "prng", "partitionable")
 
 
@@ -142,8 +143,13 @@ def load(path: str | Path, template: Any, *, config: str | None = None) -> tuple
         CheckpointError: The file is missing, damaged, or of another run; the message names the leaf, what it must
             be, and what was got. No array of it has been handed out.
     """
-    path = Path(path)
-    return fit(path, template, config, *read(path))
+    return _load(Path(path), Template(template, config))
+
+
+def _load(path: Path, template: Template) -> tuple[Any, dict[str, Any]]:
+    header, arrays = read(path, lambda header: template.check(header, str(path)))
+    meta = {**header.meta, "step": header.step, "config": header.config, "score": header.score, **header.versions}
+    return template.fill(arrays, str(path)), meta
 
 
 def latest(folder: str | Path, template: Any, *, config: str | None = None) -> Latest:
@@ -155,19 +161,25 @@ def latest(folder: str | Path, template: Any, *, config: str | None = None) -> L
     Raises:
         CheckpointError: There is none, none is sound, or the newest sound one is of another run.
     """
-    paths = list_checkpoints(folder)
-    if not paths:
-        raise CheckpointError(f"latest: {folder} must hold a checkpoint; got none.")
-    notes: list[str] = []
-    for path in reversed(paths):
-        try:
-            header, arrays = read(path)
-        except CheckpointError as error:
-            notes.append(f"Passed over a damaged checkpoint: {error}")
-            continue
-        return Latest(*fit(path, template, config, header, arrays), path, notes)
+    wanted = Template(template, config)
+    for _ in range(_RELISTINGS):
+        paths, notes, vanished = list_checkpoints(folder), [], False
+        if not paths:
+            raise CheckpointError(f"latest: {folder} must hold a checkpoint; got none.")
+        for path in reversed(paths):
+            try:
+                return Latest(*_load(path, wanted), path, notes)
+            except Misfit:
+                raise
+            except CheckpointError as error:
+                if path.exists():
+                    notes.append(f"Passed over a damaged checkpoint: {error}")
+                else:
+                    vanished = True  # a writer has pruned it since the listing: there is a newer one
+        if not vanished:
+            break
     raise CheckpointError(
-        f"latest: {folder} must hold a sound checkpoint; got {len(paths)}, all damaged: {' '.join(notes)}"
+        f"latest: {folder} must hold a sound checkpoint; got {len(paths)}, none of them sound: {' '.join(notes)}"
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from energax.core.errors import ConfigError
+from energax.errors import ConfigError
 
 from .refusals import did_you_mean, sentences, shown
 from .schema import Config, options_taken

@@ -17,7 +17,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,7 +31,7 @@ from .strict import strict_json
 FORMAT = 1
 MAGIC = b"energax checkpoint 1\n"
 MAX_HEADER = 1 << 20
-_LENGTH, _DIGEST = 8, 32
+_LENGTH, _DIGEST, _CHUNK = 8, 32, 1 << 20
 _PLAIN = frozenset(
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()  # noqa: SIM905
 )
@@ -43,6 +43,10 @@ _RAW_WIDTHS = {
     "float8_e5m2": 1, "float8_e5m2fnuz": 1, "float8_e8m0fnu": 1, "float4_e2m1fn": 1,
 }  # fmt: skip
 _HEX = re.compile(r"[0-9a-f]{64}")
+
+
+class Misfit(CheckpointError):
+    """A sound checkpoint, but of another state than the one it is to be loaded into."""
 
 
 class Leaf(NamedTuple):
@@ -136,25 +140,43 @@ def encode(header: Header, arrays: Mapping[str, np.ndarray]) -> Iterator[bytes]:
     yield digest.digest()
 
 
-def read(path: Path) -> tuple[Header, dict[str, np.ndarray]]:
+def read(path: Path, check: Callable[[Header], None]) -> tuple[Header, dict[str, np.ndarray]]:
     """The header and the arrays of a file, every one of them verified.
 
-    The file is read once, so that the bytes that were verified are the bytes that are used.
+    The arrays are read once, so that the bytes that were verified are the bytes that are used, and only if the header
+    claims what the caller can use: a file cannot make this allocate more than its reader asked for.
+
+    Args:
+        path: The file.
+        check: Called with the header before it is verified; raises CheckpointError if the arrays would not fit.
 
     Raises:
-        CheckpointError: Anything at all is not as it must be.
+        CheckpointError: Anything at all is not as it must be. Whatever `check` raised, if the file is sound.
     """
-    data = _read_whole(path)
-    body = memoryview(data)[:-_DIGEST]
-    if hashlib.sha256(body).digest() != data[-_DIGEST:]:
-        raise CheckpointError(f"{path}: must carry the SHA-256 of its contents; got another: the file is damaged.")
-    start = len(MAGIC) + _LENGTH
-    end = start + int.from_bytes(data[len(MAGIC) : start], "little")
-    header, digest = parse_header(bytes(body[start:end]), str(path), payload_bytes=len(body) - end)
-    payload = bytes(body[end:])
-    if hashlib.sha256(payload).hexdigest() != digest:
+    with _open(path) as (file, size):
+        first = _exactly(path, file, len(MAGIC) + _LENGTH)
+        text = _exactly(path, file, _header_length(path, first, size))
+        digest = hashlib.sha256(first + text)
+        room = size - len(first) - len(text) - _DIGEST
+        try:
+            header, named = parse_header(text, str(path), payload_bytes=room)
+            check(header)
+        except CheckpointError:
+            for start in range(0, room, _CHUNK):  # damage comes first: it explains all the rest
+                digest.update(_exactly(path, file, min(_CHUNK, room - start)))
+            _compare(path, digest, _exactly(path, file, _DIGEST))
+            raise
+        payload = _exactly(path, file, room)
+        digest.update(payload)
+        _compare(path, digest, _exactly(path, file, _DIGEST))
+    if hashlib.sha256(payload).hexdigest() != named:
         raise CheckpointError(f"{path}: the arrays must have the SHA-256 that the header names; got another.")
     return header, _incoming(header, payload, str(path))
+
+
+def _compare(path: Path, digest: Any, trailer: bytes) -> None:
+    if digest.digest() != trailer:
+        raise CheckpointError(f"{path}: must carry the SHA-256 of its contents; got another: the file is damaged.")
 
 
 def peek(path: Path) -> Header:
@@ -348,22 +370,15 @@ class _open:
             descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{self.path}: must be a readable checkpoint; got {error}.") from None
-        self.file = os.fdopen(descriptor, "rb")
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
-            self.file.close()
+            os.close(descriptor)
             raise CheckpointError(f"{self.path}: must be a regular file; got another kind.")
+        self.file = os.fdopen(descriptor, "rb")
         return self.file, about.st_size
 
     def __exit__(self, *_: object) -> None:
         self.file.close()
-
-
-def _read_whole(path: Path) -> bytes:
-    with _open(path) as (file, size):
-        first = _exactly(path, file, len(MAGIC) + _LENGTH)
-        _header_length(path, first, size)
-        return first + _exactly(path, file, size - len(first))
 
 
 def _header_length(path: Path, first: bytes, size: int) -> int:

@@ -159,5 +159,7 @@ def find_run(root: Path, name: str) -> Path:
         return fits[0]
     names = [run.name for run in runs]
     if fits:
-        raise ConfigError(f"a run's name must fit one run; {name!r} fits {len(fits)}: {', '.join(sorted(r.name for r in fits)[:4])}.")
+        raise ConfigError(
+            f"a run's name must fit one run; {name!r} fits {len(fits)}: {', '.join(sorted(r.name for r in fits)[:4])}."
+        )
     raise ConfigError(f"a run must be a folder under {str(root)!r}; got {name!r}.{did_you_mean(name, names)}")

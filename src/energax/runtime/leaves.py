@@ -2,14 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from energax.errors import CheckpointError
 
-from .container import Header, Leaf, is_storable
+from .container import Header, Leaf, Misfit, is_storable
 
 _GENERATORS = ("threefry2x32", "rbg", "unsafe_rbg")
 
@@ -72,60 +71,66 @@ def _text(leaf: Any) -> str:
     return text if len(text) <= 100 else f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def fit(
-    path: Path, template: Any, config: str | None, header: Header, arrays: Mapping[str, np.ndarray]
-) -> tuple[Any, dict]:
-    """`arrays` put into `template`, after every leaf was found to fit."""
-    from jax.tree_util import tree_unflatten
+class Template:
+    """A state to load into: what its array leaves must be, and how loaded arrays are put in their place.
 
-    if config is not None and header.config != config:
-        raise CheckpointError(
-            f"{path}: config must have the digest {config!r}; got {header.config!r}: another run's checkpoint."
-        )
-    named, structure = _named_leaves(template)
-    wanted = {name: leaf for name, leaf in named if _is_array(leaf)}
-    for name in [*wanted, *header.leaves]:
-        if name not in header.leaves or name not in wanted:
-            must, got = ("an array", "none in the file") if name in wanted else ("absent", f"{header.leaves[name]}")
-            raise CheckpointError(
-                f"{path}: leaf {name or 'state'} must be {must}; got {got}: the state is of another model."
-            )
-    made = {name: _like(path, name, leaf, header.leaves[name], arrays[name]) for name, leaf in wanted.items()}
-    for name, leaf in named:
-        if name not in wanted and isinstance(leaf, bool | int | float | str) and header.plain.get(name) != _text(leaf):
-            raise CheckpointError(
-                f"{path}: leaf {name} must be {_text(leaf)}; got {header.plain.get(name, 'nothing')}."
-            )
-    meta = {**header.meta, "step": header.step, "config": header.config, "score": header.score, **header.versions}
-    return tree_unflatten(structure, [made.get(name, leaf) for name, leaf in named]), meta
+    Args:
+        state: The pytree.
+        config: The digest of the configuration that a checkpoint must carry; None takes any.
+    """
+
+    def __init__(self, state: Any, config: str | None):
+        self._named, self._structure = _named_leaves(state)
+        self._config = config
+        self._arrays = {name: leaf for name, leaf in self._named if _is_array(leaf)}
+        self._must = {name: _expected(leaf) for name, leaf in self._arrays.items()}
+
+    def check(self, header: Header, owner: str) -> None:
+        """Raises Misfit unless the header speaks of a state just like this one; looks at no array."""
+        if self._config is not None and header.config != self._config:
+            raise Misfit(f"{owner}: config must have the digest {self._config!r}; got {header.config!r}: another run's.")
+        for name in [*self._must, *header.leaves]:
+            must, got = self._must.get(name, "absent"), header.leaves.get(name, "nothing")
+            if must != got:
+                raise Misfit(f"{owner}: leaf {name or 'state'} must be {must}; got {got}: the state of another model.")
+        for name, leaf in self._named:
+            if name not in self._must and isinstance(leaf, bool | int | float | str):
+                must, got = _text(leaf), header.plain.get(name, "nothing")
+                if must != got:
+                    raise Misfit(f"{owner}: leaf {name or 'state'} must be {must}; got {got}: the state of another model.")
+
+    def fill(self, arrays: Mapping[str, np.ndarray], owner: str) -> Any:
+        """The state with `arrays`, which a checked header described, in the places of its own."""
+        from jax.tree_util import tree_unflatten
+
+        made = {name: _like(leaf, self._must[name], arrays[name], owner) for name, leaf in self._arrays.items()}
+        return tree_unflatten(self._structure, [made.get(name, leaf) for name, leaf in self._named])
 
 
-def _like(path: Path, name: str, leaf: Any, said: Leaf, array: np.ndarray) -> Any:
+def _expected(leaf: Any) -> Leaf:
+    import jax
+
+    if not _is_keys(leaf):
+        return Leaf(leaf.dtype.name, tuple(leaf.shape))
+    data = jax.eval_shape(jax.random.key_data, jax.ShapeDtypeStruct(leaf.shape, leaf.dtype))
+    named = [name for name in _GENERATORS if jax.eval_shape(lambda n=name: jax.random.key(0, impl=n)).dtype ==
+    leaf.dtype] return Leaf(data.dtype.name, tuple(data.shape), named[0] if named else str(leaf.dtype))
+
+
+def _like(leaf: Any, must: Leaf, array: np.ndarray, owner: str) -> Any:
     """`array` as the kind of thing `leaf` is."""
     import jax
     import jax.numpy as jnp
 
-    def refuse(must: Any) -> CheckpointError:
-        return CheckpointError(f"{path}: leaf {name or 'state'} must be {must}; got {said}.")
-
-    if bool(said.prng) != _is_keys(leaf):
-        raise refuse(f"{leaf.dtype}{list(leaf.shape)}")
-    if said.prng:
-        if said.prng not in _GENERATORS or said.dtype != "uint32":
-            raise refuse(f"keys of one of {_GENERATORS}")
-        try:
-            keys = jax.random.wrap_key_data(jnp.asarray(array), impl=said.prng)
-        except (TypeError, ValueError):  # the last axis is not of the generator's width
-            raise refuse(f"{leaf.dtype}{list(leaf.shape)}") from None
-        if keys.dtype != leaf.dtype or keys.shape != leaf.shape:
-            raise refuse(f"{leaf.dtype}{list(leaf.shape)}")
-        return keys
-    if (leaf.dtype.name, tuple(leaf.shape)) != (said.dtype, said.shape):
-        raise refuse(f"{leaf.dtype.name}{list(leaf.shape)}")
-    if isinstance(leaf, np.ndarray | np.generic):
-        return array[()] if isinstance(leaf, np.generic) else array
+    if must.prng:
+        return jax.random.wrap_key_data(jnp.array(array), impl=must.prng)
+    if isinstance(leaf, np.generic):
+        return array[()]
+    if isinstance(leaf, np.ndarray):
+        return array
     # A weakly typed leaf stays one: otherwise the resumed step would promote, and compile, differently.
-    made = leaf.at[...].set(array) if getattr(leaf, "weak_type", False) and hasattr(leaf, "at") else jnp.array(array)
+    weak = getattr(leaf, "weak_type", False) and hasattr(leaf, "at")
+    made = leaf.at[...].set(array) if weak else jnp.array(array)
     if made.dtype != leaf.dtype:
-        raise refuse(f"{leaf.dtype.name}, which this process cannot hold (is jax_enable_x64 off?)")
+        raise Misfit(f"{owner}: this process must be able to hold {must}; got {made.dtype} (is jax_enable_x64 off?).")
     return made

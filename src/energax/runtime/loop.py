@@ -44,7 +44,7 @@ class Look(NamedTuple):
 
 
 Hook = Callable[[Look], "TrainState | None"]
-"""Called after each chunk; returning a state replaces the run's (a roll-back: the loop goes on from its step), None leaves it."""
+"""Called after each chunk; a state it returns replaces the run's and its step; None leaves them."""
 
 
 def grid_length(start: int, last: int, size: int) -> int:

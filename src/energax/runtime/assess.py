@@ -1,0 +1,110 @@
+"""After training: everything that the report tells, measured once and written to evaluation.json and arrays.npz."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from energax.evaluation import energy_values
+from energax.free_energy import resample
+from energax.training import TrainState
+
+from . import measure
+from .build import Problem
+from .display import Display
+from .folder import ARRAYS, EVALUATION, write_json
+
+
+def assess(folder: Path, problem: Problem, state: TrainState, display: Display) -> dict[str, Any]:
+    """Measures the averaged model of `state` and writes evaluation.json and arrays.npz into the run folder.
+
+    Returns:
+        What evaluation.json holds; the parts are those of `measure`.
+    """
+    energy = state.ema
+    sampler = measure.tuned_sampler(problem, state)
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(problem.config.seed), 2), 4)
+    exact = known_log_z(problem, state)
+
+    display.say("Measuring log Z from below ...")
+    forward = measure.log_z_forward(keys[0], problem, energy, sampler)
+    display.say("Drawing samples ...")
+    starts = measure.walkers(state)
+    if starts is None:  # no chains were kept: begin at the weighted ends of the longest annealed run
+        starts = resample(keys[1], forward[-1], problem.config.evaluation.chains)
+    sampler, draws = measure.draw_chains(keys[2], problem, energy, sampler, starts)
+    display.say("Measuring log Z from above ...")
+    found = measure.log_z_both(keys[3], problem, energy, sampler, forward, draws)
+
+    display.say("Scoring held-out, foreign and sampled data ...")
+    energies = {
+        "test": energy_values(energy, problem.to_model(problem.test.x, 2)),
+        "train": energy_values(energy, problem.to_model(problem.train.x, 3)),
+    }
+    fitted = measure.baselines(problem)
+    numbers = {"dataset": described(problem), "step": int(state.step)}
+    arrays = {f"energy_{side}": values.astype(np.float32) for side, values in energies.items()}
+    arrays["energy_samples"] = np.asarray(draws.energy[:, -1], np.float32)
+    numbers |= measure.measure_log_z(found, exact)
+    numbers |= measure.measure_likelihood(problem, energies, found, fitted, exact)
+    for part in (
+        measure.measure_chains(problem, draws),
+        measure.measure_samples(problem, draws),
+        measure.measure_ood(problem, energy, energies["test"], fitted),
+        measure.measure_plane(problem, energy),
+    ):
+        numbers |= part[0]
+        arrays |= part[1]
+    write_arrays(folder / ARRAYS, arrays)
+    write_json(folder / EVALUATION, plain(numbers))
+    return numbers
+
+
+def known_log_z(problem: Problem, state: TrainState) -> float | None:
+    """log Z where it is exact: before the first step the model is its base, whose normaliser is known."""
+    if int(state.step) > 0 or problem.config.energy.base == "none":
+        return None
+    base: Any = problem.base
+    return float(base.log_z())
+
+
+def described(problem: Problem) -> dict[str, Any]:
+    """What the model was trained and scored on."""
+    return {
+        "name": problem.config.data.name,
+        "n_train": len(problem.train),
+        "n_test": len(problem.test),
+        "shape": list(problem.train.x.shape[1:]),
+        "dequantisation": problem.config.data.noise,
+        "source": problem.train.source,
+        "licence": problem.train.licence,
+        "whiten": problem.config.data.whiten,
+    }
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes an .npz whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            np.savez_compressed(stream, allow_pickle=False, **arrays)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def plain(value: Any) -> Any:
+    """The value with NumPy scalars as Python's, and numbers that are not finite as text, which JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else str(float(value))
+    if isinstance(value, np.integer):
+        return int(value)
+    return value

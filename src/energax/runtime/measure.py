@@ -1,0 +1,268 @@
+"""What is measured of a trained model, part by part: chains, log Z, likelihood, samples, foreign data, the plane.
+
+Each part takes the problem, the averaged model and what earlier parts found, and returns plain numbers for
+evaluation.json and arrays for the figures. Seeds are fixed, so measuring twice gives the same.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from energax import data
+from energax.core import AbstractEnergy, GeometricPath, Key
+from energax.evaluation import (
+    best_kernel_kl,
+    c2st,
+    class_total_variation,
+    classifier_frechet,
+    compare_on_grid,
+    detect,
+    energy_values,
+    fit_baselines,
+    fit_classifier_features,
+    held_out,
+    held_out_nll,
+    make_grid,
+    mmd,
+    nearest_neighbour,
+    sliced_wasserstein,
+    summary,
+)
+from energax.free_energy import AISResult, Bracket, ais, bracket, reverse_ais
+from energax.samplers import HMC, MALA, Draws, init_chains, sample, warm_up
+from energax.training import TrainState
+
+from .build import Problem, toy_density
+
+_DIAGNOSED_DRAWS = 50  # draws a chain for R-hat and ESS, at least
+_TARGET = {"MALA": 0.574, "HMC": 0.65}
+_SHOWN = 400  # samples, data and energies kept for the figures
+
+Parts = tuple[dict[str, Any], dict[str, np.ndarray]]
+
+
+class LogZ(NamedTuple):
+    """Annealed runs in both directions and what they say together."""
+
+    forward: list[AISResult]
+    reverse: list[AISResult]
+    bracket: Bracket | None
+
+
+def tuned_sampler(problem: Problem, state: TrainState) -> MALA | HMC:
+    """The kernel to measure with: the recipe's, at its trained step size; MALA where the recipe's has no test."""
+    config = problem.config.sampler
+    steps = [getattr(objective, "log_step", None) for objective in state.objectives]
+    step = next((float(jnp.exp(value)) for value in steps if value is not None), config.step_size)
+    return HMC(step, config.num_leapfrog) if config.kind == "hmc" else MALA(step)
+
+
+def walkers(state: TrainState) -> jax.Array | None:
+    """The persistent walkers of a run, `[walkers, dim]`, or None where the objective keeps none."""
+    for objective in state.objectives:
+        buffer = getattr(objective, "buffer", None)
+        if buffer is not None:
+            return buffer.samples.states
+    return None
+
+
+def log_z_forward(key: Key, problem: Problem, energy: AbstractEnergy, sampler: MALA | HMC) -> list[AISResult]:
+    """One forward run for each schedule length of the recipe."""
+    evaluation, path = problem.config.evaluation, GeometricPath(problem.base, energy)
+    keys = jax.random.split(key, len(evaluation.ais_temperatures))
+    return [
+        ais(k, path, sampler, num_chains=evaluation.ais_chains, num_temperatures=num)
+        for k, num in zip(keys, evaluation.ais_temperatures, strict=True)
+    ]
+
+
+def draw_chains(
+    key: Key, problem: Problem, energy: AbstractEnergy, sampler: MALA | HMC, starts: jax.Array
+) -> tuple[MALA | HMC, Draws]:
+    """Burn-in with an adapting step, then draws with the step frozen, from `starts` (repeated if too few)."""
+    evaluation = problem.config.evaluation
+    tune, run = jax.random.split(key)
+    rows = jnp.arange(evaluation.chains) % starts.shape[0]
+    chains = init_chains(sampler, energy, starts[rows])
+    if evaluation.burn_in:
+        sampler, chains = warm_up(tune, sampler, energy, chains, evaluation.burn_in, _TARGET[type(sampler).__name__])
+    num = max(math.ceil(evaluation.samples / evaluation.chains), _DIAGNOSED_DRAWS)
+    return sampler, sample(run, sampler, energy, chains, num, thin=evaluation.thin)[1]
+
+
+def measure_chains(problem: Problem, draws: Draws) -> Parts:
+    """R-hat and ESS of the energy and of the data's first principal coordinates; traces for the figure."""
+    x = np.asarray(draws.x, np.float64)
+    rows = problem.to_data(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:2], -1)
+    flat = problem.train.flat().astype(np.float64)
+    if flat.shape[1] > 3:
+        axes = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)[2][:3]
+        quantities, names = (rows - flat.mean(axis=0)) @ axes.T, ["component 1", "component 2", "component 3"]
+    else:
+        quantities, names = rows, [f"x[{i}]" for i in range(rows.shape[-1])]
+    energy = np.asarray(draws.energy, np.float64)
+    found = summary(np.concatenate([energy[..., None], quantities], axis=-1), names=["energy", *names],
+                    acceptance=np.asarray(draws.acceptance, np.float64))  # fmt: skip
+    found["divergent"] = float(np.mean(np.asarray(draws.divergent)))
+    arrays = {"trace": energy[:8].astype(np.float32)}
+    if x.shape[-1] == 2:
+        arrays["chains_xy"] = rows[:200].astype(np.float32)
+    return {"chains": found}, arrays
+
+
+def log_z_both(
+    key: Key, problem: Problem, energy: AbstractEnergy, sampler: MALA | HMC, forward: list[AISResult], draws: Draws
+) -> LogZ:
+    """Reverse runs from the ends of the chains along the forward runs' schedules, and the bracket."""
+    if not problem.config.evaluation.reverse:
+        return LogZ(forward, [], None)
+    path = GeometricPath(problem.base, energy)
+    ends = draws.x[: problem.config.evaluation.ais_chains, -1]
+    keys = jax.random.split(key, len(forward))
+    reverse = [
+        reverse_ais(k, path, sampler, ends, start="chains", betas=run.betas, step_sizes=run.step_sizes)
+        for k, run in zip(keys, forward, strict=True)
+    ]
+    return LogZ(forward, reverse, bracket(forward, reverse))
+
+
+def measure_log_z(found: LogZ, exact: float | None) -> dict[str, Any]:
+    """The runs as tables, the bracket and the verdict."""
+    table: dict[str, Any] = {
+        "forward": [run.as_dict(f"forward, {run.betas.shape[0]} temperatures") for run in found.forward],
+        "reverse": [run.as_dict(f"reverse, {run.betas.shape[0]} temperatures") for run in found.reverse],
+        "exact": exact,
+    }
+    if found.bracket is not None:
+        both = found.bracket
+        table |= {
+            "bracket": [both.low, both.high],
+            "agree_within": both.tolerance,
+            "agree": both.agree,
+            "spread": both.spread,
+            "strict": both.strict,
+            "remarks": list(both.verdict),
+        }
+    return {"log_z": table}
+
+
+def measure_likelihood(
+    problem: Problem, energies: dict[str, np.ndarray], found: LogZ, fitted: dict[str, Any], exact: float | None
+) -> dict[str, Any]:
+    """Negative log-likelihood of held-out and training data beside the baselines fitted to the same data."""
+    last = found.forward[-1]
+    log_z: Any = exact if exact is not None else (found.bracket if found.bracket is not None else float(last.log_z))
+    error = 0.0 if exact is not None or found.bracket is not None else float(last.std_error)
+    dim, log_det = problem.coordinates.mean.shape[0], float(problem.coordinates.log_det)
+    scored = {
+        side: held_out(energies[side], log_z, dim=dim, log_z_error=error, log_det=log_det) for side in ("test", "train")
+    }
+    test = noisy(problem, problem.test.x, 2)
+    named = "image" if problem.train.is_image or problem.config.data.name in ("digits", "mnist5k") else "sample"
+    return {
+        "likelihood": {
+            "nll_test": scored["test"].nll,
+            "nll_test_se": scored["test"].nll_se,
+            "nll_train": scored["train"].nll,
+            "nll_bracket": list(scored["test"].nll_bracket),
+            "bits_per_dim": scored["test"].bits_per_dim,
+            "units": f"nats per {named}",
+            "baselines": {name: held_out_nll(baseline, test) for name, baseline in fitted.items()},
+        }
+    }
+
+
+def noisy(problem: Problem, x: np.ndarray, seed: int) -> np.ndarray:
+    """Flat rows of x with the same draw of noise that `Problem.to_model` adds, in the units of x, float64."""
+    return problem.coordinates.inverse(problem.to_model(x, seed).astype(np.float64))
+
+
+def baselines(problem: Problem) -> dict[str, Any]:
+    """The recipe's baselines, fitted to the training data under the same noise."""
+    wanted = problem.config.evaluation.baselines
+    fitted = (
+        fit_baselines(problem.train.flat(), noise=problem.config.data.noise, seed=problem.config.seed) if wanted else {}
+    )
+    return {name: fitted[name] for name in wanted}
+
+
+def measure_samples(problem: Problem, draws: Draws) -> Parts:
+    """Distances of samples to held-out data beside their floors, and what lies nearest in the training data."""
+    last = np.asarray(draws.x[:, -1], np.float64)
+    samples = problem.coordinates.inverse(last)
+    train, test = (noisy(problem, side.x, seed) for side, seed in ((problem.train, 3), (problem.test, 2)))
+    quality: dict[str, Any] = {
+        "mmd2": mmd(samples, train, test).as_dict(),
+        "sliced_wasserstein": sliced_wasserstein(samples, train, test).as_dict(),
+        "c2st": c2st(samples, train, test).as_dict(),
+    }
+    labels = problem.train.y
+    if labels is not None and len(np.unique(labels)) > 1:
+        classes, numbered = np.unique(labels, return_inverse=True)
+        features = fit_classifier_features(train, numbered)
+        quality["frechet"] = classifier_frechet(features, samples, train, test).as_dict()
+        seen = [features.network.predict(rows) for rows in (samples, train, test)]
+        quality["class_tv"] = class_total_variation(*seen, num_classes=len(classes)).as_dict()
+        quality["class_shares"] = {
+            str(label): [float(np.mean(seen[0] == i)), float(np.mean(seen[2] == i))] for i, label in enumerate(classes)
+        }
+    near = nearest_neighbour(samples, train, test)
+    quality["nearest_neighbour"] = near.as_dict()
+    shown = min(_SHOWN, len(samples))
+    arrays = {
+        "samples": problem.to_data(last[:shown]),
+        "neighbours": problem.train.x[near.index[:shown]],
+        "data_train": problem.train.x[:_SHOWN],
+        "data_test": problem.test.x[:_SHOWN],
+    }
+    return {"sample_quality": quality}, arrays
+
+
+def measure_ood(problem: Problem, energy: AbstractEnergy, known: np.ndarray, fitted: dict[str, Any]) -> Parts:
+    """How well the energy, and each baseline's -log p, tells foreign data from held-out data."""
+    sets = data.ood_sets(problem.train, problem.test, problem.config.seed)
+    if problem.left_out is not None:
+        sets["left-out"] = problem.left_out
+    test = noisy(problem, problem.test.x, 2)
+    tables, arrays = {}, {}
+    for index, name in enumerate(problem.config.evaluation.ood):
+        foreign = energy_values(energy, problem.to_model(sets[name], 10 + index))
+        rows = noisy(problem, sets[name], 10 + index)
+        tables[name] = {"energy": detect(known, foreign).as_dict()} | {
+            label: detect(-baseline.log_prob(test), -baseline.log_prob(rows)).as_dict()
+            for label, baseline in fitted.items()
+        }
+        arrays[f"energy_ood__{name}"] = foreign[:_SHOWN].astype(np.float32)
+    return {"ood": tables}, arrays
+
+
+def measure_plane(problem: Problem, energy: AbstractEnergy) -> Parts:
+    """In two dimensions: log Z by quadrature, KL(true || model) and the mode masses, the best kernel density beside."""
+    num, density = problem.config.evaluation.grid, toy_density(problem.config)
+    if not num or problem.train.dim != 2 or density is None:
+        return {}, {}
+    grid = make_grid(*density.box, num)
+    modes = density.modes if len(density.modes) else None
+    found = compare_on_grid(energy, density.log_prob, grid, modes=modes, decode=problem.coordinates.forward)
+    kde_kl, bandwidth = best_kernel_kl(problem.train.flat(), found.true_log_density, grid)
+    numbers = {
+        "kl_true_model": found.kl_true_model,
+        "kde_kl": kde_kl,
+        "kde_bandwidth": bandwidth,
+        "log_z_grid": found.log_z - float(problem.coordinates.log_det),
+        "true_mass": found.true_mass,
+        "edge_share": found.edge_share,
+        "mode_masses_true": list(found.mode_masses_true),
+        "mode_masses_model": list(found.mode_masses_model),
+    }
+    step = max(1, num // 200)  # the figure needs no more
+    arrays = {
+        "grid_x": grid.x[::step].astype(np.float32),
+        "grid_y": grid.y[::step].astype(np.float32),
+        "grid_energy": found.energy[::step, ::step].T.astype(np.float32),
+        "grid_true_log_density": found.true_log_density[::step, ::step].T.astype(np.float32),
+    }
+    return {"density2d": numbers}, arrays
