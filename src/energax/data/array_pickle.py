@@ -7,6 +7,7 @@ other than numpy's own three, any object dtype, is refused. Nothing is imported 
 
 import math
 import pickletools
+import warnings
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -59,12 +60,16 @@ def read_arrays(file: BinaryIO, most_bytes: int) -> Any:
     stack: list[Any] = []
     memo: dict[int, Any] = {}
     try:
-        for count, (op, arg, _) in enumerate(pickletools.genops(_Bounded(file, most_bytes))):  # type: ignore[arg-type]
-            if count >= _MOST_INSTRUCTIONS:
-                raise DataError(f"A pickle of arrays must have fewer than {_MOST_INSTRUCTIONS} instructions; got more.")
-            if op.name == "STOP":
-                break
-            _interpret(op.name, arg, stack, memo)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a damaged text may hold odd escapes; such a name is refused anyway
+            for count, (op, arg, _) in enumerate(pickletools.genops(_Bounded(file, most_bytes))):  # type: ignore[arg-type]
+                if count >= _MOST_INSTRUCTIONS:
+                    raise DataError(
+                        f"A pickle of arrays must have at most {_MOST_INSTRUCTIONS} instructions; got more."
+                    )
+                if op.name == "STOP":
+                    break
+                _interpret(op.name, arg, stack, memo)
     except DataError:
         raise
     except (ValueError, IndexError, KeyError, OverflowError, UnicodeError, EOFError, OSError) as problem:
