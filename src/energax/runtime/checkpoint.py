@@ -163,7 +163,8 @@ def latest(folder: str | Path, template: Any, *, config: str | None = None) -> L
     """
     wanted = Template(template, config)
     for _ in range(_RELISTINGS):
-        paths, notes, vanished = list_checkpoints(folder), [], False
+        paths, vanished = list_checkpoints(folder), False
+        notes: list[str] = []
         if not paths:
             raise CheckpointError(f"latest: {folder} must hold a checkpoint; got none.")
         for path in reversed(paths):

@@ -1,14 +1,11 @@
 """One checkpoint as bytes: a header that says what must follow, arrays, and a digest over all of it.
 
-```
-energax checkpoint 1\\n | header length, 8 bytes little-endian | header, JSON | payload, safetensors | SHA-256, 32
-bytes ```
+    energax checkpoint 1\\n | length of the header, 8 bytes | header, JSON | payload, safetensors | SHA-256, 32 bytes
 
 Nothing in a file can name code: the header is JSON of a closed schema, the payload raw numbers. A file is read in this
-order, and the first thing that is not as it must be ends it in a `CheckpointError`: kind and size of the file,
-magic, length of the header against the file, digest over every byte, JSON (depth, duplicates, numbers), schema,
-sizes against the payload, payload against its own digest, every array against the header. Only then are arrays
-handed out. This module imports neither jax nor equinox: a damaged file is found out before any of them is needed.
+order: kind and size, magic, length of the header against the file, JSON (depth, duplicates, numbers), schema, sizes
+against what follows, the caller's check, digest over every byte, payload against its own digest, every array against
+the header. The first thing that is not as it must be ends it in a `CheckpointError`; only then are arrays handed out.
 """
 
 import hashlib
@@ -124,9 +121,7 @@ def encode(header: Header, arrays: Mapping[str, np.ndarray]) -> Iterator[bytes]:
     try:
         text = json.dumps(fields, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"checkpoint: meta must be finite plain JSON (numbers, text, lists, dicts); got {error}."
-        ) from None
+        raise CheckpointError(f"checkpoint: meta must be finite plain JSON; got {error}.") from None
     if len(text) > MAX_HEADER:
         raise CheckpointError(
             f"checkpoint: the header must fit in {MAX_HEADER} bytes; got {len(text)} for {len(table)} arrays: "
@@ -144,7 +139,7 @@ def read(path: Path, check: Callable[[Header], None]) -> tuple[Header, dict[str,
     """The header and the arrays of a file, every one of them verified.
 
     The arrays are read once, so that the bytes that were verified are the bytes that are used, and only if the header
-    claims what the caller can use: a file cannot make this allocate more than its reader asked for.
+    claims what the caller can use: no file can make this allocate more than its reader asked for.
 
     Args:
         path: The file.

@@ -29,6 +29,10 @@ def _is_array(leaf: Any) -> bool:
     return hasattr(leaf, "dtype") and hasattr(leaf, "shape")
 
 
+def _is_plain(leaf: Any) -> bool:
+    return isinstance(leaf, bool | int | float | str) and not _is_array(leaf)  # NumPy's float64 is a float too
+
+
 def _is_keys(leaf: Any) -> bool:
     import jax
 
@@ -42,7 +46,7 @@ def to_host(state: Any) -> tuple[dict[str, np.ndarray], dict[str, Leaf], dict[st
     arrays, leaves, plain = {}, {}, {}
     for name, leaf in _named_leaves(state)[0]:
         if not _is_array(leaf):
-            if isinstance(leaf, bool | int | float | str):
+            if _is_plain(leaf):
                 plain[name] = _text(leaf)
             continue
         prng = ""
@@ -88,16 +92,14 @@ class Template:
     def check(self, header: Header, owner: str) -> None:
         """Raises Misfit unless the header speaks of a state just like this one; looks at no array."""
         if self._config is not None and header.config != self._config:
-            raise Misfit(f"{owner}: config must have the digest {self._config!r}; got {header.config!r}: another run's.")
-        for name in [*self._must, *header.leaves]:
-            must, got = self._must.get(name, "absent"), header.leaves.get(name, "nothing")
-            if must != got:
-                raise Misfit(f"{owner}: leaf {name or 'state'} must be {must}; got {got}: the state of another model.")
-        for name, leaf in self._named:
-            if name not in self._must and isinstance(leaf, bool | int | float | str):
-                must, got = _text(leaf), header.plain.get(name, "nothing")
-                if must != got:
-                    raise Misfit(f"{owner}: leaf {name or 'state'} must be {must}; got {got}: the state of another model.")
+            raise Misfit(f"{owner}: config must have the digest {self._config!r}; got {header.config!r}: another run.")
+        plain = {name: _text(leaf) for name, leaf in self._named if _is_plain(leaf)}
+        must: dict[str, Any] = {**self._must, **plain}
+        got: dict[str, Any] = {**header.leaves, **header.plain}
+        for name in [*must, *got]:
+            if must.get(name) != got.get(name):
+                wanted, found = must.get(name, "absent"), got.get(name, "nothing")
+                raise Misfit(f"{owner}: leaf {name or 'state'} must be {wanted}; got {found}: another model's state.")
 
     def fill(self, arrays: Mapping[str, np.ndarray], owner: str) -> Any:
         """The state with `arrays`, which a checked header described, in the places of its own."""
@@ -113,8 +115,9 @@ def _expected(leaf: Any) -> Leaf:
     if not _is_keys(leaf):
         return Leaf(leaf.dtype.name, tuple(leaf.shape))
     data = jax.eval_shape(jax.random.key_data, jax.ShapeDtypeStruct(leaf.shape, leaf.dtype))
-    named = [name for name in _GENERATORS if jax.eval_shape(lambda n=name: jax.random.key(0, impl=n)).dtype ==
-    leaf.dtype] return Leaf(data.dtype.name, tuple(data.shape), named[0] if named else str(leaf.dtype))
+    kinds = {name: jax.eval_shape(lambda impl=name: jax.random.key(0, impl=impl)).dtype for name in _GENERATORS}
+    prng = next((name for name, dtype in kinds.items() if dtype == leaf.dtype), str(leaf.dtype))
+    return Leaf(data.dtype.name, tuple(data.shape), prng)
 
 
 def _like(leaf: Any, must: Leaf, array: np.ndarray, owner: str) -> Any:
