@@ -7,8 +7,8 @@ import numpy as np
 
 from energax.errors import DataError
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".tif", ".tiff")
-FORMATS = ("PNG", "JPEG", "BMP", "PPM", "TIFF")
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm")
+FORMATS = ("PNG", "JPEG", "BMP", "PPM")
 MOST_PIXELS = 4096 * 4096
 MOST_BYTES = 2**30
 
