@@ -123,10 +123,8 @@ def encode(header: Header, arrays: Mapping[str, np.ndarray]) -> Iterator[bytes]:
     except (TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"checkpoint: meta must be finite plain JSON; got {error}.") from None
     if len(text) > MAX_HEADER:
-        raise CheckpointError(
-            f"checkpoint: the header must fit in {MAX_HEADER} bytes; got {len(text)} for {len(table)} arrays: "
-            "put less into meta."
-        )
+        got = f"{len(text)} for {len(table)} arrays: put less into meta"
+        raise CheckpointError(f"checkpoint: the header must fit in {MAX_HEADER} bytes; got {got}.")
     parse_header(text, "checkpoint")  # what could not be read back is not written
     digest = hashlib.sha256()
     for piece in (MAGIC, len(text).to_bytes(_LENGTH, "little"), text, payload):
@@ -164,7 +162,7 @@ def read(path: Path, check: Callable[[Header], None]) -> tuple[Header, dict[str,
         payload = _exactly(path, file, room)
         digest.update(payload)
         _compare(path, digest, _exactly(path, file, _DIGEST))
-    if hashlib.sha256(payload).hexdigest() != named:
+    if not _same_digest(payload, named):
         raise CheckpointError(f"{path}: the arrays must have the SHA-256 that the header names; got another.")
     return header, _incoming(header, payload, str(path))
 
@@ -172,6 +170,10 @@ def read(path: Path, check: Callable[[Header], None]) -> tuple[Header, dict[str,
 def _compare(path: Path, digest: Any, trailer: bytes) -> None:
     if digest.digest() != trailer:
         raise CheckpointError(f"{path}: must carry the SHA-256 of its contents; got another: the file is damaged.")
+
+
+def _same_digest(payload: bytes, named: str) -> bool:
+    return hashlib.sha256(payload).hexdigest() == named
 
 
 def peek(path: Path) -> Header:
@@ -186,7 +188,7 @@ def peek(path: Path) -> Header:
 
 
 def parse_header(text: bytes, owner: str, payload_bytes: int | None = None) -> tuple[Header, str]:
-    """The header of JSON `text` and the payload's digest it names.
+    """The header that `text` is, and the payload's digest it names.
 
     Args:
         text: The bytes between the length and the payload.
@@ -349,9 +351,6 @@ def _dtype(name: str, owner: str) -> np.dtype:
             f"{owner}: the type {name} must be known to the installed ml_dtypes; got none of that name."
         )
     return np.dtype(found)
-
-
-# ---- bytes in -------------------------------------------------------------------------------------------------------
 
 
 class _open:

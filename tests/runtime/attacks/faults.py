@@ -18,6 +18,7 @@ import struct
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,8 @@ def _fork(work: Callable[[int], int]) -> tuple[int, int]:
         try:
             os.close(reading)
             code = work(writing)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
     os.close(writing)
@@ -92,11 +95,10 @@ def refusals(folder: Path, num: int, seed: int) -> Tally:
     if _can_mount():
         kinds["full disk"] = _full_disk
     for number in range(num):
-        name = list(kinds)[number % len(kinds)]
-        pid, reading = _fork(lambda writing, name=name: kinds[name](folder, rng.randrange(length - 1)))
+        name, room = list(kinds)[number % len(kinds)], rng.randrange(length - 1)
+        pid, reading = _fork(lambda writing, name=name, room=room: kinds[name](folder, room))
         os.close(reading)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        rng.random()  # the child's draw is not seen here
         tally.injected += 1
         tally.figures[name] = tally.figures.get(name, 0) + 1
         if code != 0:
@@ -177,10 +179,9 @@ def _full_disk(folder: Path, room: int) -> int:
     disk.mkdir(exist_ok=True)
     _small_disk(disk, 256)
     first = checkpoint.save(disk, state_of(1), 1)
-    with open(disk / "filler", "wb") as file, contextlib.suppress(OSError):
+    with open(disk / "filler", "wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(4096))
-            file.flush()
     with open(disk / "filler", "r+b") as file:
         file.truncate(max(0, file.seek(0, os.SEEK_END) - room // 4096 * 4096))
     code = _must_fail(disk)
