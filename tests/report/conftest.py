@@ -86,6 +86,7 @@ def image_evaluation() -> dict:
             "agree_within": 1.0,
             "agree": True,
             "exact": None,
+            "remarks": ["The forward run of 400 temperatures has 14.0 effective chains of 300."],
         },
         "likelihood": {
             "nll_test": 18.6,
@@ -103,6 +104,7 @@ def image_evaluation() -> dict:
             "frechet": {"value": 2.9, "floor": 2.32, "se": 0.2},
             "class_tv": {"value": 0.06, "floor": 0.05},
             "nearest_neighbour": {"samples": 2.71, "heldout": 2.63},
+            "class_shares": {str(c): [0.1 + 0.01 * ((-1) ** c), 0.1] for c in range(10)},
         },
         "ood": {
             "gaussian-fit": sets(0.986, 0.51, 0.964, 0.979),

@@ -42,11 +42,11 @@ _RC = {
     "svg.hashsalt": "energax",
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9.0,
+    "font.size": 9.5,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.labelsize": 9.0,
+    "axes.labelsize": 9.5,
     "axes.edgecolor": SOFT,
     "axes.labelcolor": INK,
     "axes.titlecolor": INK,
@@ -70,16 +70,18 @@ _RC = {
     "ytick.color": SOFT,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
+    "xtick.labelsize": 9.0,
+    "ytick.labelsize": 9.0,
     "xtick.major.size": 3,
     "ytick.major.size": 3,
     "lines.linewidth": 1.6,
     "lines.solid_capstyle": "round",
     "legend.frameon": False,
-    "legend.fontsize": 8.5,
+    "legend.fontsize": 9.0,
     "legend.handlelength": 2.0,
     "legend.borderaxespad": 0.2,
+    "legend.columnspacing": 1.3,
+    "legend.handletextpad": 0.5,
     "savefig.dpi": 180,
     "image.interpolation": "nearest",
 }
@@ -163,6 +165,11 @@ def steps_axis(ax: Axes) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
+def thousands(ax: Axes) -> None:
+    """Commas in the numbers along y."""
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}".replace("-", "−")))
+
+
 def log_axis(ax: Axes) -> None:
     """A logarithmic y axis with plain numbers: 0.01, 0.1, 1, 10, 1e+05."""
     ax.set_yscale("log")
@@ -173,17 +180,11 @@ def log_axis(ax: Axes) -> None:
         ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
 
 
-def legend_above(ax: Axes, columns: int = 3) -> None:
-    """A legend above the axes, where it hides no data."""
-    handles, _ = ax.get_legend_handles_labels()
+def legend_above(figure: Figure, ax: Axes, columns: int = 3) -> None:
+    """A legend above the axes, over the whole width of the figure, where it hides no data."""
+    handles, names = ax.get_legend_handles_labels()
     if handles:
-        ax.legend(
-            loc="lower left",
-            bbox_to_anchor=(0.0, 1.0),
-            ncols=min(columns, len(handles)),
-            columnspacing=1.2,
-            handletextpad=0.5,
-        )
+        figure.legend(handles, names, loc="outside upper left", ncols=min(columns, len(handles)))
 
 
 def short(text: Any, most: int = 26) -> str:

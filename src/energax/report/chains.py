@@ -84,7 +84,7 @@ def _autocorrelation(trace: np.ndarray) -> Panel:
 def _ranks(trace: np.ndarray) -> Panel:
     chains, draws = trace.shape
     ranks = np.argsort(np.argsort(trace, axis=None, kind="stable"), kind="stable").reshape(trace.shape)
-    bins = min(20, max(4, draws // 5))
+    bins = min(10, max(4, draws // 10))
     edges = np.linspace(0, trace.size, bins + 1)
     counts = np.stack([np.histogram(row, edges)[0] for row in ranks]) / (draws / bins)
 
@@ -92,7 +92,7 @@ def _ranks(trace: np.ndarray) -> Panel:
         ax = axes(figure, "rank of the energy among all chains (fraction)", "share / expected share")
         ax.axhline(1.0, color=SOFT, linestyle=DASHES[1], linewidth=1.0)
         for index, row in enumerate(counts[:_TRACES]):
-            ax.stairs(row, edges / trace.size, color=SERIES[index % len(SERIES)], linewidth=1.2)
+            ax.stairs(row, edges / trace.size, baseline=None, color=SERIES[index % len(SERIES)], linewidth=1.2)
         ax.set_ylim(0, max(2.0, 1.1 * float(counts[:_TRACES].max())))
 
     return draw(

@@ -26,7 +26,7 @@ from .canvas import (
     short,
 )
 from .gather import RunFolder, number, section
-from .judgement import aurocs, say
+from .judgement import aurocs, label, say
 
 _OOD = "energy_ood__"
 _MOST_SETS = 12
@@ -36,14 +36,14 @@ def histogram_panels(run: RunFolder) -> list[Panel]:
     """Energy histograms: data, held-out data and samples in one figure, each outside set beside the held-out data."""
     arrays = run.arrays
     kinds = {"training data": "energy_train", "held-out data": "energy_test", "samples": "energy_samples"}
-    known = {label: arrays[name] for label, name in kinds.items() if name in arrays and finite(arrays[name]).size}
+    known = {kind: arrays[name] for kind, name in kinds.items() if name in arrays and finite(arrays[name]).size}
     panels = []
     if known:
         panels.append(_histogram("energies", "Data, held-out data and samples", known, (BLUE, GREEN, RED), _SAME))
     held = known.get("held-out data", known.get("training data"))
     if held is None:
         return panels
-    label = "held-out data" if "held-out data" in known else "training data"
+    kind = "held-out data" if "held-out data" in known else "training data"
     outside = sorted(name for name in arrays if name.startswith(_OOD) and finite(arrays[name]).size)
     for index, name in enumerate(outside[:_MOST_SETS]):
         title = short(name.removeprefix(_OOD))
@@ -51,7 +51,7 @@ def histogram_panels(run: RunFolder) -> list[Panel]:
             _histogram(
                 f"energies-ood-{index + 1}",
                 f"Outsiders: {title}",
-                {label: held, title: arrays[name]},
+                {kind: held, title: arrays[name]},
                 (GREEN, PURPLE),
                 _APART,
             )
@@ -69,7 +69,7 @@ _APART = (
 
 
 def _histogram(name: str, title: str, sets: Mapping[str, np.ndarray], colours: tuple[str, ...], caption: str) -> Panel:
-    values = {label: finite(array) for label, array in sets.items()}
+    values = {kind: finite(array) for kind, array in sets.items()}
     everything = np.concatenate(list(values.values()))
     low, high = (float(v) for v in np.percentile(everything, [0.2, 99.5]))
     edges = np.linspace(low, high if high > low else low + 1.0, 45)
@@ -78,18 +78,16 @@ def _histogram(name: str, title: str, sets: Mapping[str, np.ndarray], colours: t
 
     def paint(figure: Figure) -> None:
         ax = axes(figure, "energy (nats, up to a constant)", "density (per nat)")
-        for (label, array), colour, dash in zip(values.items(), colours, DASHES, strict=False):
+        for (kind, array), colour, dash in zip(values.items(), colours, DASHES, strict=False):
             shape, _ = np.histogram(array, bins=edges)
             density = shape / (array.size * np.diff(edges))
             ax.stairs(density, edges, fill=True, color=colour, alpha=0.16, linewidth=0)
-            ax.stairs(density, edges, color=colour, linestyle=dash, linewidth=1.5, label=label)
+            ax.stairs(density, edges, color=colour, linestyle=dash, linewidth=1.5, label=kind)
         ax.yaxis.set_major_locator(MaxNLocator(5))
-        legend_above(ax)
+        legend_above(figure, ax)
 
     alt = (
-        "Energy histograms; medians "
-        + ", ".join(f"{label} {np.median(v):.4g}" for label, v in values.items())
-        + " nats."
+        "Energy histograms; medians " + ", ".join(f"{kind} {np.median(v):.4g}" for kind, v in values.items()) + " nats."
     )
     return draw(name, title, caption + note + left_out(list(sets.values())), alt, paint)
 
@@ -128,7 +126,7 @@ def log_z_panel(evaluation: Mapping[str, Any]) -> Panel | None:
         ax.grid(axis="y", visible=False)
         ax.margins(x=0.08)
         ax.xaxis.set_major_locator(MaxNLocator(5))
-        legend_above(ax)
+        legend_above(figure, ax)
 
     return draw(
         "log-z",
@@ -175,7 +173,7 @@ def likelihood_panel(evaluation: Mapping[str, Any]) -> Panel | None:
                 ha="center",
                 fontsize=8.5,
             )
-        ax.set_yticks([-i for i in range(len(ordered))], [short(name, 16) for name in ordered])
+        ax.set_yticks([-i for i in range(len(ordered))], [short(label(name), 16) for name in ordered])
         ax.set_ylim(-len(ordered) + 0.4, 0.7)
         ax.margins(x=0.12)
         ax.xaxis.set_major_locator(MaxNLocator(5))
@@ -212,12 +210,12 @@ def ood_panel(evaluation: Mapping[str, Any]) -> Panel | None:
                 marker=MARKERS[index % len(MARKERS)],
                 color=colours[index % len(colours)],
                 markersize=6.5 if score == "energy" else 5,
-                label=short(score, 14),
+                label=short(label(score), 14),
             )
         ax.set_yticks([-i for i in range(len(table))], [short(name, 18) for name in table])
         ax.set_ylim(-len(table) + 0.4, 0.6)
         ax.set_xlim(min(0.45, *(v for row in table.values() for v in row.values())) - 0.03, 1.03)
-        legend_above(ax, 4)
+        legend_above(figure, ax, 4)
 
     return draw(
         "ood",

@@ -95,12 +95,14 @@ def curve(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[np.ndarray, np.
 
 
 def number(value: Any) -> float | None:
-    """`value` as a float (NaN and infinities included) or None where it is no number.
+    """`value` as a float or None where it is no number; "nan", "inf" and "-inf" are numbers that JSON cannot hold.
 
     Example:
-        >>> number(3), number("3"), number(True), number(None)
-        (3.0, None, None, None)
+        >>> number(3), number("inf"), number("3"), number(True), number(None)
+        (3.0, inf, None, None, None)
     """
+    if value in ("nan", "inf", "-inf"):
+        return float(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:

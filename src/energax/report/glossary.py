@@ -77,7 +77,8 @@ TERMS: tuple[tuple[str, str], ...] = (
     (
         "AUROC, AUPR, FPR95",
         "How well a score tells outsiders from held-out data: the chance that an outsider scores worse (0.5 is "
-        "guessing), the area under precision against recall, and the share of false positives at 95 % true positives.",
+        "guessing), the area under precision against recall, and the share of outsiders that get through when 95 % "
+        "of the data are kept.",
     ),
     (
         "Gaussian, GMM, KDE",

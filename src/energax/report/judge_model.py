@@ -26,6 +26,7 @@ from .judgement import (
     aurocs,
     ess_share,
     floor_level,
+    label,
     longest,
     say,
 )
@@ -33,7 +34,11 @@ from .judgement import (
 
 def rhat(facts: Facts) -> Verdict:
     value = number(section(facts.evaluation, "chains").get("rhat_max"))
-    title = "Chains agree"
+    title = "Agreement of chains"
+    stuck = section(facts.evaluation, "chains", "stuck")
+    if any(stuck.values()):
+        never = max(len(which) if isinstance(which, list) else 1 for which in stuck.values())
+        return Verdict("bad", title, f"{never} chain(s) never moved in {', '.join(stuck)}: R-hat cannot be computed.")
     if value is None or math.isnan(value):
         return Verdict("unknown", title, "R-hat was not measured, so nothing is known of mixing between chains.")
     sentence = f"The largest split R-hat is {say(value, 4)} (above {RHAT_WARN} is a warning, above {RHAT_BAD} is bad)."
@@ -57,11 +62,11 @@ def ess(facts: Facts) -> Verdict | None:
     total = f" out of {say(draws * count, 12)} draws" if draws and count else ""
     sentence = f"Smallest effective sample size: {said}{total} (below {ESS_WARN:.0f} is a warning)."
     level = "ok" if least >= ESS_WARN else "warn" if least >= ESS_BAD else "bad"
-    return Verdict(level, "Enough independent draws", sentence)
+    return Verdict(level, "Independent draws", sentence)
 
 
 def log_z(facts: Facts) -> Verdict:
-    title = "Two routes to log Z agree"
+    title = "Two routes to log Z"
     log_z = section(facts.evaluation, "log_z")
     forward, reverse = longest(log_z.get("forward")), longest(log_z.get("reverse"))
     if forward is None and reverse is None:
@@ -88,6 +93,10 @@ def log_z(facts: Facts) -> Verdict:
         )
     if not math.isfinite(apart) or apart > LOG_Z_BAD * within:
         return Verdict("bad", title, f"{sentence} Do not quote a likelihood from it.")
+    spread = number(log_z.get("spread"))
+    if apart <= within and spread is not None and spread > within:
+        sentence += f" With the shorter runs the spread is {say(spread)}: their length still moves the estimate."
+        return Verdict("warn", title, sentence)
     return Verdict("warn" if apart > within else "ok", title, sentence)
 
 
@@ -114,7 +123,7 @@ def baselines(facts: Facts) -> Verdict | None:
         for name in section(likelihood, "baselines")
     }
     others = {name: value for name, value in others.items() if value is not None and math.isfinite(value)}
-    title = "Better than the baselines"
+    title = "Against the baselines"
     if ours is None or not math.isfinite(ours):
         return Verdict("unknown", title, "No held-out likelihood was measured.")
     if not others:
@@ -124,13 +133,20 @@ def baselines(facts: Facts) -> Verdict | None:
     error = number(likelihood.get("nll_test_se")) or 0.0
     units = likelihood.get("units") or "nats"
     sentence = (
-        f"Held-out NLL {say(ours, 4)} against {say(best, 4)} {units} for the best baseline, {name} (lower is better)."
+        f"Held-out NLL {say(ours, 4)} against {say(best, 4)} {units} for the best baseline, {label(name)} "
+        "(lower is better)."
     )
     if ours > best:
         return Verdict("warn", title, f"{sentence} The baseline wins.")
     if best - ours < 2 * error:
         return Verdict(
             "warn", title, f"{sentence} The lead is within two standard errors ({say(error)}): call it a tie."
+        )
+    bracket = likelihood.get("nll_bracket")
+    careful = number(bracket[1]) if isinstance(bracket, list) and len(bracket) == 2 else None
+    if careful is not None and not careful < best:
+        return Verdict(
+            "warn", title, f"{sentence} The careful end of the bracket, {say(careful, 4)}, gives the lead away."
         )
     return Verdict("ok", title, sentence)
 
@@ -154,22 +170,22 @@ def overfit(facts: Facts) -> Verdict | None:
         f"(above {say(warn)}, or {OVERFIT_WARN} a dimension, is a warning)."
     )
     if gap <= max(warn, 2 * error):
-        return Verdict("ok", "Not overfitted", sentence)
+        return Verdict("ok", "Overfitting", sentence)
     advice = " The model has begun to memorise: stop earlier or decay the weights."
-    return Verdict("bad" if gap > bad else "warn", "Not overfitted", sentence + advice)
+    return Verdict("bad" if gap > bad else "warn", "Overfitting", sentence + advice)
 
 
 def quality(facts: Facts) -> Verdict | None:
     quality = section(facts.evaluation, "sample_quality")
     if not quality:
         return None
-    title = "Samples like the data"
+    title = "Sample quality"
     worst, far = "ok", []
     for name in quality:
         entry = section(quality, name)
         level = floor_level(entry)
         if level in ("warn", "bad"):
-            far.append(f"{name} {say(number(entry['value']))} (floor {say(number(entry['floor']))})")
+            far.append(f"{label(name)} {say(number(entry['value']))} (floor {say(number(entry['floor']))})")
             worst = max(worst, level, key=LEVELS.index)
     near = section(quality, "nearest_neighbour")
     ours, held = number(near.get("samples")), number(near.get("heldout"))
@@ -197,12 +213,15 @@ def ood(facts: Facts) -> Verdict | None:
         return Verdict("unknown", title, f"Every score reaches {EASY_OOD} on every set: such sets prove nothing.")
     fooled = [name for name, row in hard.items() if row["energy"] < 0.5]
     lost = {name: max(row, key=lambda s: row[s]) for name, row in hard.items() if max(row.values()) > row["energy"]}
-    sentence = f"On the {len(hard)} hard set(s) the energy has the best AUROC on {len(hard) - len(lost)}."
+    sentence = (
+        f"The energy has the best AUROC on {len(hard) - len(lost)} of {len(hard)} hard set{'s' * (len(hard) > 1)}."
+    )
     if lost:
         sentence += (
             " A baseline wins on "
             + ", ".join(
-                f"{name} ({s} {say(hard[name][s])} against {say(hard[name]['energy'])})" for name, s in lost.items()
+                f"{name} ({label(s)} {say(hard[name][s])} against {say(hard[name]['energy'])})"
+                for name, s in lost.items()
             )
             + "."
         )

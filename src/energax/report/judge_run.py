@@ -27,13 +27,17 @@ from .judgement import (
 
 
 def finished(facts: Facts) -> Verdict:
-    title = "Run finished"
+    title = "Completeness"
     status, done, asked = (
         facts.run.get("status"),
         number(facts.run.get("steps_done")),
         number(facts.run.get("steps_asked")),
     )
+    logged = number(facts.metrics[-1].get("step")) if facts.metrics else None
+    if logged is not None and (done is None or done < logged):
+        done = logged  # a run that broke off did not come to write how far it went
     steps = f"{say(done, 12)} of {say(asked, 12)} steps"
+    backs = number(facts.run.get("rollbacks"))
     if status in ("diverged", "failed"):
         return Verdict(
             "bad", title, f"The run {status} after {steps}; what follows describes its last good state, if any."
@@ -44,6 +48,10 @@ def finished(facts: Facts) -> Verdict:
         return Verdict("warn", title, f"The run was still going when this page was written ({steps}).")
     if status == "stopped" or (done is not None and asked is not None and done < asked):
         return Verdict("warn", title, f"Stopped early: {steps}. Every figure here is of an unfinished model.")
+    if backs:
+        return Verdict(
+            "warn", title, f"{steps} were done, but the run went back to an earlier state {say(backs)} time(s)."
+        )
     return Verdict("ok", title, f"{steps} were done.")
 
 
@@ -62,7 +70,8 @@ def alarms(facts: Facts) -> Verdict:
         advice = f" Advice: {str(alarm['advice']).rstrip('.')}." if alarm.get("advice") else ""
         message = str(alarm.get("message", "")).rstrip(".")
         parts.append(f"“{name}” at step {say(number(alarm.get('step')), 12)}{times}: {message}.{advice}")
-    level = "bad" if facts.run.get("status") == "diverged" else "warn"
+    stop = any(alarm.get("severity") == "stop" for alarm in facts.alarms)
+    level = "bad" if stop or facts.run.get("status") == "diverged" else "warn"
     return Verdict(level, title, " ".join(parts))
 
 
@@ -88,7 +97,7 @@ def rejected(facts: Facts) -> Verdict | None:
 
 
 def settled(facts: Facts) -> Verdict | None:
-    title = "Converged"
+    title = "Convergence"
     name, unit = ("gap", "nats") if len(curve(facts.metrics, "gap")[1]) else ("loss", "units of the loss")
     _, values = curve(facts.metrics, name)
     values = values[np.isfinite(values)]
@@ -161,7 +170,7 @@ def radius(facts: Facts) -> Verdict | None:
         return None
     far = float(values.max())
     sentence = f"The farthest walker reached {say(far)} times the data's own extent ({RADIUS_BAD:.0f} or more is bad)."
-    return Verdict("bad" if far >= RADIUS_BAD else "ok", "Walkers stay near the data", sentence)
+    return Verdict("bad" if far >= RADIUS_BAD else "ok", "Range of the walkers", sentence)
 
 
 def _broken(value: Any) -> bool:

@@ -122,3 +122,32 @@ def aurocs(ood: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         scores = {score: number(section(ood, name, score).get("auroc")) for score in section(ood, name)}
         table[name] = {score: value for score, value in scores.items() if value is not None and math.isfinite(value)}
     return table
+
+
+_LABELS = {
+    "gaussian": "Gaussian",
+    "kde": "KDE",
+    "mmd2": "MMD²",
+    "sliced_wasserstein": "sliced Wasserstein distance",
+    "c2st": "classifier two-sample test",
+    "frechet": "Fréchet distance",
+    "class_tv": "class frequencies",
+    "mlp": "dense network",
+    "conv": "convolutional network",
+    "resnet": "residual network",
+    "persistent_cd": "persistent contrastive divergence",
+    "denoising": "denoising score matching",
+    "multiscale_denoising": "denoising score matching at many noise levels",
+}
+
+
+def label(name: str) -> str:
+    """How a name of the files is said to a reader.
+
+    Example:
+        >>> label("gmm10"), label("sliced_wasserstein"), label("mine")
+        ('GMM-10', 'sliced Wasserstein distance', 'mine')
+    """
+    if name.startswith("gmm") and name[3:].isdigit():
+        return f"GMM-{name[3:]}"
+    return _LABELS.get(name, name.replace("_", " "))

@@ -15,9 +15,9 @@ from .gather import RunFolder, section
 from .judgement import say
 
 _DEPTH = 12.0  # nats above the deepest well that the landscape still tells apart
-_CHAINS = 5
-_MOST_DRAWS = 200
-_SQUARE = 3.7  # inches of height for a square map
+_CHAINS = 4
+_MOST_DRAWS = 100
+_SQUARE = 3.3  # inches of height for a square map
 
 
 class _Grid(NamedTuple):
@@ -158,7 +158,7 @@ def _masses(density: Any) -> Panel | None:
         ax.set_ylim(bottom=0)
         ax.xaxis.set_major_locator(MaxNLocator(min(13, len(exact)), integer=True))
         ax.grid(axis="x", visible=False)
-        legend_above(ax)
+        legend_above(figure, ax)
 
     worst = int(np.argmax(np.abs(exact - ours)))
     return draw(

@@ -10,7 +10,7 @@ from energax.runtime import config as recipes
 
 from .canvas import short
 from .gather import RunFolder, dataset_name, number, section
-from .judgement import longest, say
+from .judgement import label, longest, say
 
 Pairs = list[tuple[str, str]]
 
@@ -29,10 +29,10 @@ def subtitle(run: RunFolder) -> str:
     counts += f" and {say(test, 12)} held-out items" if test is not None and counts else " items" if counts else ""
     shape = data.get("shape")
     sides = [str(n) for n in shape if isinstance(n, int)] if isinstance(shape, list) else []
-    of_shape = f" of shape {' × '.join(sides)}" if sides else ""
+    of_shape = f" of {' × '.join(sides)} numbers each" if sides else ""
     energy, objective = (_text(section(run.config, part).get("kind")) for part in ("energy", "objective"))
-    model = f"An energy-based model ({energy} energy)" if energy else "An energy-based model"
-    trained = f" trained by {objective.replace('_', ' ')}" if objective else " trained"
+    model = f"An energy-based model ({label(energy)})" if energy else "An energy-based model"
+    trained = f" trained by {label(objective)}" if objective else " trained"
     return f"{model}{trained} on {name}{counts}{of_shape if counts else ''}."
 
 
@@ -71,7 +71,7 @@ def tiles(run: RunFolder) -> list[tuple[str, str, str]]:
         others = {
             n: number(section(likelihood, "baselines", n).get("nll_test")) for n in section(likelihood, "baselines")
         }
-        beside = ", ".join(f"{name} {say(value, 3)}" for name, value in others.items() if value is not None)
+        beside = ", ".join(f"{label(name)} {say(value, 3)}" for name, value in others.items() if value is not None)
         bits = number(likelihood.get("bits_per_dim"))
         more = f" ({say(bits)} bits per dimension)" if bits is not None else ""
         found.append(
@@ -113,8 +113,11 @@ def commands(run: RunFolder) -> list[tuple[str, str]]:
     try:
         train = recipes.reproduce_command(recipes.read(run.path / "config.yaml"))
     except (EnergaxError, OSError, ValueError):
+        words = run.info.get("argv")
+        if isinstance(words, list) and words and all(isinstance(word, str) for word in words):
+            train = shlex.join(["energax", "train", *words])
         recipe, seed = _text(run.info.get("recipe")), number(run.info.get("seed"))
-        if recipe:
+        if recipe and not train:
             train = shlex.join(["energax", "train", recipe, *([f"seed={seed:.0f}"] if _whole(seed) else [])])
     lines = [("Train it again", train)] if train else []
     if "config.yaml" not in train:
@@ -131,6 +134,8 @@ def versions(run: RunFolder) -> Pairs:
         "python": "Python",
         "jax": "JAX",
         "jaxlib": "jaxlib",
+        "equinox": "Equinox",
+        "optax": "Optax",
         "git": "Git commit",
         "device": "Device",
     }

@@ -3,7 +3,7 @@
 import base64
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ from . import opening
 from .canvas import Panel, inline_svg
 from .chains import chain_panels
 from .energies import histogram_panels, likelihood_panel, log_z_panel, ood_panel
-from .gather import RunFolder, gather
+from .gather import RunFolder, gather, section
 from .glossary import TERMS
+from .judgement import LEVELS
 from .landscape import is_planar, landscape_panels
-from .samples import sample_panels
+from .samples import class_panel, sample_panels
 from .tables import (
     Table,
+    alarms_table,
     chain_tables,
     density_table,
     likelihood_table,
@@ -43,6 +45,7 @@ class Section:
     panels: tuple[Panel, ...] = ()
     tables: tuple[Table, ...] = ()
     absent: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
 
 
 def write_report(run_folder: Path) -> Path:
@@ -91,7 +94,7 @@ def render(run: RunFolder, sections: list[Section] | None = None) -> str:
         facts=opening.facts(run),
         tiles=opening.tiles(run),
         overall=overall(lines),
-        verdicts=lines,
+        verdicts=sorted(lines, key=lambda line: -LEVELS.index(line.level)),  # what is wrong comes first
         words=_WORDS,
         sections=_sections(run) if sections is None else sections,
         missing=run.missing,
@@ -115,7 +118,7 @@ def _sections(run: RunFolder) -> list[Section]:
             "The energy gap comes first: it is the signal that training balances. The loss is no progress signal and "
             "stands last. Lines are means over the logged steps, shades their range.",
             [lambda: training_panels(run.metrics)],
-            [lambda: [metrics_table(run.metrics)]],
+            [lambda: [alarms_table(run.alarms), metrics_table(run.metrics)]],
             "No training metrics were logged.",
         ),
         _section(
@@ -143,6 +146,7 @@ def _sections(run: RunFolder) -> list[Section]:
             [lambda: [log_z_panel(evaluation)], lambda: [likelihood_panel(evaluation)]],
             [lambda: [log_z_table(evaluation)], lambda: [likelihood_table(evaluation)]],
             "Neither log Z nor a likelihood was estimated.",
+            _remarks(evaluation),
         ),
         _section(
             "outsiders",
@@ -158,7 +162,7 @@ def _sections(run: RunFolder) -> list[Section]:
             "quality",
             "Sample quality",
             "Each distance is read beside its floor: what real training data score against real held-out data.",
-            [],
+            [lambda: [class_panel(evaluation)]],
             [lambda: [quality_table(evaluation)]],
             "No distance between samples and data was measured.",
         ),
@@ -191,6 +195,7 @@ def _section(
     figures: Iterable[Callable[[], Iterable[Panel | None]]],
     tables: Iterable[Callable[[], Iterable[Table | None]]],
     empty: str,
+    notes: tuple[str, ...] = (),
 ) -> Section:
     """One part of the page. What cannot be drawn is named with its reason: one bad array never costs the page."""
     absent: list[str] = []
@@ -198,7 +203,13 @@ def _section(
     filled = _attempt(tables, f"A table of “{title}”", absent)
     if not panels and not filled and not absent:
         absent.append(empty)
-    return Section(name, title, lead, tuple(panels), tuple(filled), tuple(absent))
+    return Section(name, title, lead, tuple(panels), tuple(filled), tuple(absent), notes)
+
+
+def _remarks(evaluation: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the estimators themselves said against their numbers."""
+    said = section(evaluation, "log_z").get("remarks")
+    return tuple(remark for remark in said if isinstance(remark, str)) if isinstance(said, list) else ()
 
 
 def _attempt(makers: Iterable[Callable[[], Iterable[Any]]], what: str, absent: list[str]) -> list[Any]:

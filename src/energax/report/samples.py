@@ -1,14 +1,16 @@
 """Samples beside data and beside their nearest training items: grids of images, scatters in the plane, histograms."""
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib.image
 import numpy as np
 from matplotlib.figure import Figure
 
-from .canvas import BLUE, DASHES, RED, Panel, axes, draw, finite, left_out, legend_above
-from .gather import RunFolder, as_images
+from .canvas import BLUE, DASHES, INK, RED, Panel, axes, draw, finite, left_out, legend_above, short
+from .gather import RunFolder, as_images, number, section
+from .judgement import say
 
 _GRID = 8  # images a side
 _PAIRS = 12  # sample and neighbour, side by side
@@ -48,7 +50,7 @@ def _image_panels(run: RunFolder, samples: np.ndarray) -> list[Panel]:
         _grid_panel(
             "samples",
             "Samples of the model",
-            f"{count} samples in the order they were drawn: not chosen, not sorted.",
+            f"{count} samples in the order they were drawn: not chosen, not sorted.{_noise(run)}",
             samples[:count],
             low,
             high,
@@ -81,6 +83,47 @@ def _image_panels(run: RunFolder, samples: np.ndarray) -> list[Panel]:
             )
         )
     return panels
+
+
+def _noise(run: RunFolder) -> str:
+    noise = number(section(run.evaluation, "dataset").get("dequantisation"))
+    if not noise:
+        return ""
+    return (
+        f" They carry the noise that training added to the data (standard deviation {say(noise)}); real data does not."
+    )
+
+
+def class_panel(evaluation: Mapping[str, Any]) -> Panel | None:
+    """How often a classifier sees each class among samples and among held-out data."""
+    shares = section(evaluation, "sample_quality", "class_shares")
+    pairs = {name: pair for name, pair in shares.items() if isinstance(pair, list) and len(pair) == 2}
+    table = {name: [number(v) for v in pair] for name, pair in pairs.items()}
+    known = {name: (v[0], v[1]) for name, v in table.items() if v[0] is not None and v[1] is not None}
+    if not 2 <= len(known) <= 64:
+        return None
+    places = np.arange(len(known))
+    ours, theirs = (np.array([float(pair[i]) for pair in known.values()]) for i in (0, 1))
+
+    def paint(figure: Figure) -> None:
+        ax = axes(figure, "class", "share (fraction)")
+        ax.bar(places - 0.2, theirs, width=0.38, color=BLUE, label="held-out data")
+        ax.bar(places + 0.2, ours, width=0.38, color=RED, label="samples", hatch="////", edgecolor=INK, linewidth=0.4)
+        every = -(-len(known) // 12)
+        ax.set_xticks(places[::every], [short(name, 6) for name in known][::every])
+        ax.set_ylim(bottom=0)
+        ax.grid(axis="x", visible=False)
+        legend_above(figure, ax)
+
+    worst = list(known)[int(np.argmax(np.abs(ours - theirs)))]
+    return draw(
+        "classes",
+        "Classes of the samples",
+        "What a small classifier sees in the samples beside held-out data. A class that is missing or too frequent "
+        f"is a well whose mass the model gets wrong. The largest difference is in class {short(worst, 12)}.",
+        "Bars of class shares: " + "; ".join(f"{n} {o:.3f} against {t:.3f}" for n, (o, t) in known.items()) + ".",
+        paint,
+    )
 
 
 def _range(x: np.ndarray) -> tuple[float, float]:
@@ -151,7 +194,7 @@ def _scatters(samples: np.ndarray, data: np.ndarray | None) -> list[Panel]:
             ax.set_aspect("equal")
 
         caption = f"{len(shown):,} points.{note}{left_out(cloud)}"
-        panels.append(draw(name, title, caption, f"{title}: scatter of {len(shown):,} points.", paint, height=3.7))
+        panels.append(draw(name, title, caption, f"{title}: scatter of {len(shown):,} points.", paint, height=3.6))
     return panels
 
 
@@ -188,7 +231,7 @@ def _histogram(samples: np.ndarray, data: np.ndarray | None, index: int) -> Pane
                 label="samples",
                 linewidth=1.6,
             )
-        legend_above(ax)
+        legend_above(figure, ax)
 
     return draw(
         f"coordinate-{index + 1}",

@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from .gather import number, section
-from .judgement import ess_share, floor_level, say
+from .judgement import ess_share, floor_level, label, say
 
 _LONG_NAMES = {
     "mmd2": "MMD² (kernel distance)",
@@ -36,12 +36,19 @@ class Table:
         caption: What it holds and how to read it.
         head: Column heads; the first column holds the rows' names.
         rows: Cells by row.
+        prose: Whether its cells are sentences, which wrap.
     """
 
     name: str
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...] = field(default=())
+    prose: bool = False
+
+    @property
+    def narrow(self) -> bool:
+        """Whether the table is a list of names and values, which the page keeps close together."""
+        return len(self.head) <= 2
 
 
 def log_z_table(evaluation: Mapping[str, Any]) -> Table | None:
@@ -56,7 +63,7 @@ def log_z_table(evaluation: Mapping[str, Any]) -> Table | None:
             share = ess_share(run)
             rows.append(
                 (
-                    Cell(f"{route}: {run.get('label', 'unnamed')}"),
+                    Cell(_route(route, run)),
                     Cell(_say(run.get("estimate"), 5)),
                     Cell(_say(run.get("se"), 2)),
                     Cell(_say(run.get("num_temperatures"), 9)),
@@ -80,7 +87,7 @@ def log_z_table(evaluation: Mapping[str, Any]) -> Table | None:
         "Effective chains",
         "Mean energy at the end",
     )
-    return Table("log-z-table", "Annealed importance sampling, each run.", head, tuple(rows))
+    return Table("log-z-table", "Annealed importance sampling, each run", head, tuple(rows))
 
 
 def likelihood_table(evaluation: Mapping[str, Any]) -> Table | None:
@@ -95,21 +102,19 @@ def likelihood_table(evaluation: Mapping[str, Any]) -> Table | None:
     }
     known = [v for v in nll.values() if v is not None and np.isfinite(v)]
     best = min(known, default=None)
-    error = number(likelihood.get("nll_test_se"))
+    places = 1 if max((abs(v) for v in known), default=0.0) >= 10 else 3
     rows = []
     for name, value in nll.items():
         mine = name == "this model"
-        train = likelihood.get("nll_train") if mine else section(baselines, name).get("nll_train")
-        bits = likelihood.get("bits_per_dim") if mine else section(baselines, name).get("bits_per_dim")
-        error_text = f" ± {say(error, 2)}" if mine and error is not None else ""
-        rows.append(
-            (
-                Cell(name),
-                Cell(say(value, 4) + error_text, value is not None and value == best),
-                Cell(_say(train, 4)),
-                Cell(_say(bits, 4)),
-            )
-        )
+        source = likelihood if mine else section(baselines, name)
+        error = number(source.get("nll_test_se"))
+        cells = [
+            Cell(_fixed(value, places), value is not None and value == best),
+            Cell(_fixed(error, places + 1)),
+            Cell(_fixed(number(source.get("nll_train")), places)),
+            Cell(_say(source.get("bits_per_dim"))),
+        ]
+        rows.append((Cell(name if mine else label(name)), *cells))
     units = likelihood.get("units") or "nats"
     bracket = likelihood.get("nll_bracket")
     ends = (
@@ -119,7 +124,10 @@ def likelihood_table(evaluation: Mapping[str, Any]) -> Table | None:
     )
     caption = f"Negative log-likelihood in {units}; lower is better.{ends}"
     return Table(
-        "likelihood-table", caption, ("Model", "Held-out NLL", "Training NLL", "Bits per dimension"), tuple(rows)
+        "likelihood-table",
+        caption,
+        ("Model", "Held-out NLL", "Standard error", "Training NLL", "Bits per dimension"),
+        tuple(rows),
     )
 
 
@@ -131,7 +139,7 @@ def ood_tables(evaluation: Mapping[str, Any]) -> list[Table]:
     for key, title, higher in (
         ("auroc", "AUROC (higher is better)", True),
         ("aupr", "AUPR (higher is better)", True),
-        ("fpr95", "FPR95: false alarms when 95 % of outsiders are caught (lower is better)", False),
+        ("fpr95", "FPR95: share of outsiders let through when 95 % of the data are kept (lower is better)", False),
     ):
         rows = []
         for name in ood:
@@ -140,9 +148,11 @@ def ood_tables(evaluation: Mapping[str, Any]) -> list[Table]:
             best = (max(known) if higher else min(known)) if known else None
             # Where all are equally good nobody is the best.
             tie = bool(known) and min(known) == max(known)
-            rows.append((Cell(name), *(Cell(_fixed(v), v is not None and v == best and not tie) for v in values)))
+            rows.append(
+                (Cell(label(name)), *(Cell(_fixed(v), v is not None and v == best and not tie) for v in values))
+            )
         if any(cell.text != "–" for row in rows for cell in row[1:]):
-            tables.append(Table(f"ood-{key}", title, ("Outside set", *scores), tuple(rows)))
+            tables.append(Table(f"ood-{key}", title, ("Outside set", *(label(score) for score in scores)), tuple(rows)))
     return tables
 
 
@@ -157,12 +167,12 @@ def quality_table(evaluation: Mapping[str, Any]) -> Table | None:
                 (
                     Cell("Distance to the nearest training item"),
                     Cell(_say(entry.get("samples"))),
-                    Cell(f"{_say(entry.get('heldout'))} (held-out data)"),
-                    Cell("–"),
-                    Cell(""),
+                    Cell(_say(entry.get("heldout"))),
+                    Cell(_say(entry.get("samples_se"), 2)),
+                    Cell("floor: of held-out data"),
                 )
             )
-        elif entry:
+        elif number(entry.get("value")) is not None:
             level = floor_level(entry)
             rows.append(
                 (
@@ -203,7 +213,7 @@ def chain_tables(evaluation: Mapping[str, Any]) -> list[Table]:
     ]
     tables = []
     if rows:
-        tables.append(Table("chains-table", "Chains of the trained model.", ("Quantity", "Value"), tuple(rows)))
+        tables.append(Table("chains-table", "Chains of the trained model", ("Quantity", "Value"), tuple(rows)))
     watched = chains.get("table")
     lines = [row for row in watched if isinstance(row, Mapping)] if isinstance(watched, list) else []
     if lines:
@@ -217,7 +227,7 @@ def chain_tables(evaluation: Mapping[str, Any]) -> list[Table]:
             for r in lines[:100]
         )
         head = ("Quantity", "Split R-hat", "Effective size, bulk", "Effective size, tails")
-        tables.append(Table("rhat-table", "Mixing of each watched quantity.", head, cells))
+        tables.append(Table("rhat-table", "Mixing of each watched quantity", head, cells))
     return tables
 
 
@@ -239,7 +249,7 @@ def density_table(evaluation: Mapping[str, Any]) -> Table | None:
             (Cell(f"Mass of mode {i}"), Cell(f"{_say(ours)} (true {_say(exact)})"))
             for i, (exact, ours) in enumerate(zip(true, model, strict=True))
         ][:64]
-    return Table("density-table", "Quadrature on the grid.", ("Quantity", "Value"), tuple(rows)) if rows else None
+    return Table("density-table", "Quadrature on the grid", ("Quantity", "Value"), tuple(rows)) if rows else None
 
 
 def metrics_table(rows: list[dict[str, Any]]) -> Table | None:
@@ -249,7 +259,29 @@ def metrics_table(rows: list[dict[str, Any]]) -> Table | None:
     cells = tuple(
         (Cell(str(name)), Cell(_say(value, 4))) for name, value in sorted(rows[-1].items()) if number(value) is not None
     )
-    return Table("last-row", "The last row of the training log (means over its steps).", ("Metric", "Value"), cells)
+    return Table("last-row", "The last row of the training log (means over its steps)", ("Metric", "Value"), cells)
+
+
+def alarms_table(alarms: list[dict[str, Any]]) -> Table | None:
+    """Every alarm as it was raised, the first hundred."""
+    rows = tuple(
+        (
+            Cell(_say(alarm.get("step"), 12)),
+            Cell(str(alarm.get("name", "unnamed"))),
+            Cell(str(alarm.get("phase", ""))),
+            Cell(str(alarm.get("message", ""))),
+            Cell(str(alarm.get("advice", ""))),
+        )
+        for alarm in alarms[:100]
+    )
+    more = f" The first 100 of {len(alarms):,}." if len(alarms) > 100 else ""
+    head = ("Step", "Alarm", "Phase", "What was seen", "Advice")
+    return Table("alarms-table", f"Alarms during training.{more}", head, rows, prose=True) if rows else None
+
+
+def _route(route: str, run: Mapping[str, Any]) -> str:
+    words = str(run.get("label", "unnamed"))
+    return words if words.startswith(route) else f"{route}: {words}"
 
 
 def _say(value: Any, digits: int = 3) -> str:
@@ -257,8 +289,10 @@ def _say(value: Any, digits: int = 3) -> str:
     return "–" if real is None else say(real, digits)
 
 
-def _fixed(value: float | None) -> str:
-    return "–" if value is None else "not a number" if not np.isfinite(value) else f"{value:.3f}"
+def _fixed(value: float | None, places: int = 3) -> str:
+    return (
+        "–" if value is None else "not a number" if not np.isfinite(value) else f"{value:,.{places}f}".replace("-", "−")
+    )
 
 
 def _pair(value: Any) -> TypeGuard[list[Any]]:

@@ -22,6 +22,7 @@ from .canvas import (
     legend_above,
     log_axis,
     steps_axis,
+    thousands,
 )
 from .gather import curve
 
@@ -36,7 +37,19 @@ def training_panels(rows: Rows) -> list[Panel]:
     Args:
         rows: Rows of metrics.jsonl by rising step.
     """
-    makers = (_gap, _energies, _acceptance, _step_size, _gradient, _temperature, _ages, _walkers, _score_norm, _loss)
+    makers = (
+        _gap,
+        _held_out,
+        _energies,
+        _acceptance,
+        _step_size,
+        _gradient,
+        _temperature,
+        _ages,
+        _walkers,
+        _score_norm,
+        _loss,
+    )
     return [panel for panel in (make(rows) for make in makers) if panel is not None]
 
 
@@ -60,6 +73,18 @@ def _gap(rows: Rows) -> Panel | None:
     )
 
 
+def _held_out(rows: Rows) -> Panel | None:
+    return _single(
+        rows,
+        "held_out_gap",
+        "Held-out gap",
+        "E(held out) − E(train) (nats)",
+        GREEN,
+        "Mean energy of held-out data minus that of training data under the averaged model. When it grows while "
+        "training goes on, the model is learning its training data by heart.",
+    )
+
+
 def _energies(rows: Rows) -> Panel | None:
     names = [name for name in ("energy_data", "energy_model") if _has(rows, name)]
     if not names:
@@ -72,7 +97,7 @@ def _energies(rows: Rows) -> Panel | None:
             label, colour, dash = labels[name]
             _line(ax, rows, name, colour, label, dash)
         steps_axis(ax)
-        legend_above(ax)
+        legend_above(figure, ax)
 
     return draw(
         "energies-of-data-and-walkers",
@@ -161,19 +186,20 @@ def _ages(rows: Rows) -> Panel | None:
     labels = {"age_mean": ("mean", SKY, "-"), "age_max": ("oldest", PURPLE, DASHES[1])}
 
     def paint(figure: Figure) -> None:
-        ax = axes(figure, ylabel="buffer age (steps)")
+        ax = axes(figure, ylabel="buffer age (turns)")
         for name in names:
             label, colour, dash = labels[name]
             _line(ax, rows, name, colour, label, dash)
         ax.set_ylim(bottom=0)
+        thousands(ax)
         steps_axis(ax)
-        legend_above(ax)
+        legend_above(figure, ax)
 
     return draw(
         "buffer-age",
         "Buffer age",
-        "Sampler steps since a walker of the replay buffer was born. Old walkers have had time to forget where they "
-        "started.",
+        "Training turns that a walker of the replay buffer has taken since it was born. Old walkers have had time to "
+        "forget where they started.",
         "Age of the replay buffer's walkers against training step. " + " ".join(_ends(rows, name) for name in names),
         paint,
     )

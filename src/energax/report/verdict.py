@@ -49,7 +49,7 @@ def verdicts(
         The lines in reading order; a thing that does not apply to the run has no line.
 
     Example:
-        >>> [v.level for v in verdicts({"chains": {"rhat_max": 1.2}}, {}, [], []) if v.title == "Chains agree"]
+        >>> [v.level for v in verdicts({"chains": {"rhat_max": 1.2}}, {}, [], []) if v.title == "Agreement of chains"]
         ['bad']
     """
     facts = Facts(evaluation, run, metrics, alarms)
@@ -60,7 +60,10 @@ def verdicts(
 def overall(lines: Sequence[Verdict]) -> Verdict:
     """The verdict of all lines in one."""
     counts = Counter(line.level for line in lines)
-    names = {level: ", ".join(line.title.lower() for line in lines if line.level == level) for level in LEVELS}
+    names = {
+        level: ", ".join(line.title[:1].lower() + line.title[1:] for line in lines if line.level == level)
+        for level in LEVELS
+    }
     unmeasured = f" Not measured: {names['unknown']}." if counts["unknown"] else ""
     if counts["bad"]:
         also = f" Also to be looked at: {names['warn']}." if counts["warn"] else ""
