@@ -1,11 +1,18 @@
 """Ground floor: arithmetic without opinions."""
 
+from .logspace import (
+    LogMean as LogMean,
+    effective_sample_size as effective_sample_size,
+    log_mean_exp as log_mean_exp,
+    log_mean_exp_error as log_mean_exp_error,
+)
 from .random import (
     chain_keys as chain_keys,
     standard_normal as standard_normal,
     step_key as step_key,
     uniform as uniform,
 )
+from .schedules import geometric as geometric, linear as linear, power as power, sigmoid as sigmoid
 from .tree import (
     add_scaled as add_scaled,
     all_finite as all_finite,

@@ -1,13 +1,21 @@
 """One transition of one chain a file; `chains` is the only runner."""
 
+from .adaptation import (
+    AdaptiveStep as AdaptiveStep,
+    DualAveraging as DualAveraging,
+    DualAveragingState as DualAveragingState,
+    warm_up as warm_up,
+    with_step_size as with_step_size,
+)
 from .chains import (
     Draws as Draws,
     advance as advance,
     init_chains as init_chains,
     num_chains as num_chains,
+    one_step as one_step,
     sample as sample,
-    step_keys as step_keys,
 )
+from .hmc import HMC as HMC, HMCInfo as HMCInfo, HMCState as HMCState
 from .mala import MALA as MALA, MALAInfo as MALAInfo, MALAState as MALAState
 from .replay import ReplayBuffer as ReplayBuffer, Restarted as Restarted, finite_rows as finite_rows
 from .ula import ULA as ULA, ULAInfo as ULAInfo, ULAState as ULAState

@@ -1,7 +1,7 @@
 """Many chains: init, advance, sample. The maths of a sampler is for one chain; the batch and the time axis live here.
 
 Randomness is a function of (key, chain, step) alone. Chain i draws the same numbers whatever the number of chains, the
-split over devices, or the chunking of the chains, and a scan over time equals a loop over `step_keys`.
+split over devices, or the chunking of the chains, and the scan over time equals a loop over `one_step`.
 """
 
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def init_chains(
     _check_cond("init_chains", cond, num)
     one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (xs, cond))
     value = eqx.filter_eval_shape(energy, *one)
-    checks.scalar_energy("init_chains", getattr(value, "shape", (type(value).__name__,)))
+    checks.scalar_energy("init_chains", value.shape if isinstance(value, jax.ShapeDtypeStruct) else (value,))
     chains = _init(sampler, energy, xs, cond)
     _check_start(chains)
     return chains
@@ -86,11 +86,9 @@ def advance(
     Raises:
         ValueError: `key` is not one typed key, `num_steps` is not an integer >= 1, or `cond` does not fit the chains.
     """
-    checks.typed_key("advance", key)
     checks.count("advance", "num_steps", num_steps)
-    energy = _as_energy("advance", energy, cond)
-    _check_cond("advance", cond, num_chains(chains))
-    return _advance(_traced(sampler), key, energy, chains, int(num_steps), cond)
+    energy = admit("advance", key, energy, chains, cond)
+    return _advance(traced(sampler), key, energy, chains, int(num_steps), cond)
 
 
 def sample(
@@ -130,13 +128,28 @@ def sample(
         >>> draws.x.shape, draws.acceptance.shape
         ((4, 10, 2), (4, 10))
     """
-    checks.typed_key("sample", key)
     checks.count("sample", "num_samples", num_samples)
     checks.count("sample", "thin", thin)
     checks.count("sample", "burn_in", burn_in, least=0)
-    energy = _as_energy("sample", energy, cond)
-    _check_cond("sample", cond, num_chains(chains))
-    return _sample(_traced(sampler), key, energy, chains, int(num_samples), int(thin), int(burn_in), cond)
+    energy = admit("sample", key, energy, chains, cond)
+    return _sample(traced(sampler), key, energy, chains, int(num_samples), int(thin), int(burn_in), cond)
+
+
+def admit(owner: str, key: Key, energy: AbstractEnergy | Callable, chains: Chains, cond: Cond) -> AbstractEnergy:
+    """Checks at the door of `owner` what every runner takes -> the energy, a plain function wrapped.
+
+    Raises:
+        ValueError: `key` is not one typed key, `energy` is no energy, `cond` does not fit the chains.
+    """
+    checks.typed_key(owner, key)
+    energy = _as_energy(owner, energy, cond)
+    _check_cond(owner, cond, num_chains(chains))
+    return energy
+
+
+def traced(sampler: AbstractSampler) -> Any:
+    """The sampler with its Python floats as arrays: arguments of the executable, not constants of it."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, float) else leaf, sampler)
 
 
 def num_chains(chains: Chains) -> int:
@@ -144,9 +157,20 @@ def num_chains(chains: Chains) -> int:
     return int(jax.tree.leaves(chains)[0].shape[0])
 
 
-def step_keys(key: Key, num: int, step: Any) -> Key:
-    """The keys that `advance(key, ...)` hands to its `num` chains at `step` (0-based): scan = loop over these."""
-    return jax.vmap(lambda k: step_key(k, step))(chain_keys(key, num))
+def one_step(
+    sampler: AbstractSampler, keys: Key, index: Any, energy: AbstractEnergy, states: Any, cond: Cond = None
+) -> tuple[Any, Any]:
+    """Step number `index` of every chain -> (states, info): the vmapped step that `advance` scans.
+
+    Args:
+        sampler: The kernel.
+        keys: One key a chain, of `chain_keys`.
+        index: Number of the step under these keys, from 0.
+        energy: The energy.
+        states: `Chains.states`, refreshed under this energy.
+        cond: What the energy is conditioned on, one row a chain.
+    """
+    return jax.vmap(lambda k, s, c: sampler.step(step_key(k, index), _closed(energy, c), s))(keys, states, cond)
 
 
 @eqx.filter_jit
@@ -156,7 +180,7 @@ def _init(sampler, energy, xs, cond):
 
 @eqx.filter_jit
 def _advance(sampler, key, energy, chains, num_steps, cond):
-    states = _refresh(sampler, energy, chains.states, cond)
+    states = refresh_all(sampler, energy, chains.states, cond)
     states, info = _run(sampler, chain_keys(key, num_chains(chains)), energy, states, jnp.array(0), num_steps, cond)
     return Chains(states), info
 
@@ -164,7 +188,7 @@ def _advance(sampler, key, energy, chains, num_steps, cond):
 @eqx.filter_jit
 def _sample(sampler, key, energy, chains, num_samples, thin, burn_in, cond):
     keys = chain_keys(key, num_chains(chains))
-    states = _refresh(sampler, energy, chains.states, cond)
+    states = refresh_all(sampler, energy, chains.states, cond)
     if burn_in:
         states, _ = _run(sampler, keys, energy, states, jnp.array(0), burn_in, cond)
 
@@ -183,37 +207,30 @@ def _energies(energy, info, states, cond):
     return jax.vmap(lambda x, c: _closed(energy, c)(x))(states.x, cond)
 
 
-def _refresh(sampler, energy, states, cond):
+def refresh_all(sampler: AbstractSampler, energy: AbstractEnergy, states: Any, cond: Cond = None) -> Any:
+    """Every chain's state with its cached numbers renewed under `energy`."""
     return jax.vmap(lambda s, c: sampler.refresh(_closed(energy, c), s))(states, cond)
 
 
 def _run(sampler, keys, energy, states, first, num_steps, cond):
     """`num_steps` steps from step number `first` -> (states, info with acceptance averaged and divergent any)."""
 
-    def step(states, index):
-        return jax.vmap(lambda k, s, c: sampler.step(step_key(k, index), _closed(energy, c), s))(keys, states, cond)
-
     def body(carry, index):
         states, before = carry
-        states, info = step(states, index)
+        states, info = one_step(sampler, keys, index, energy, states, cond)
         total = info._replace(
             acceptance=before.acceptance + info.acceptance, divergent=before.divergent | info.divergent
         )
         return (states, total), None
 
-    shapes = jax.eval_shape(step, states, first)[1]
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    info = jax.eval_shape(lambda s: one_step(sampler, keys, first, energy, s, cond), states)[1]
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), info)
     (states, info), _ = jax.lax.scan(body, (states, zeros), first + jnp.arange(num_steps))
     return states, info._replace(acceptance=info.acceptance / num_steps)
 
 
 def _closed(energy, cond):
     return energy if cond is None else energy.given(cond)
-
-
-def _traced(sampler):
-    """The sampler with its Python floats as arrays, so that they are arguments and not constants of the executable."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, float) else leaf, sampler)
 
 
 def _as_energy(owner, energy, cond) -> AbstractEnergy:

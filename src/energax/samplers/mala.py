@@ -65,8 +65,7 @@ class MALA(AbstractSampler):
         return self.init(energy, state.x)
 
     def step(self, key: Key, energy: AbstractEnergy, state: MALAState) -> tuple[MALAState, MALAInfo]:
-        propose, decide = jax.random.split(key)
-        noise = normal_like(propose, state.x)
+        noise, level = normal_like(key, state.x), uniform(key)  # disjoint blocks of one key
         scale = jnp.sqrt(2 * self.step_size)
         new = self.init(energy, add_scaled(add_scaled(state.x, -self.step_size, state.gradient), scale, noise))
         # log q(x|y) - log q(y|x) = (|xi|^2 - |xi - sqrt(h/2) (g(x) + g(y))|^2) / 2, since x - y + h g(y)
@@ -77,5 +76,5 @@ class MALA(AbstractSampler):
         log_ratio = (state.energy - new.energy).astype(h.dtype) + jnp.sqrt(0.5 * h) * along - 0.25 * h * across
         finite = jnp.isfinite(new.energy) & all_finite(new.gradient) & ~jnp.isnan(log_ratio)
         acceptance = jnp.where(finite, jnp.exp(jnp.minimum(log_ratio, 0.0)), 0.0)
-        state = where(uniform(decide, acceptance.dtype) < acceptance, new, state)
+        state = where(level.astype(acceptance.dtype) < acceptance, new, state)
         return state, MALAInfo(state.energy, acceptance, ~finite)

@@ -86,5 +86,5 @@ class ULA(AbstractSampler):
         value, gradient = jax.value_and_grad(energy)(state.x)
         drifted = add_scaled(state.x, -self.step_size, gradient)
         x = add_scaled(drifted, self.noise, normal_like(key, state.x))
-        divergent = ~(jnp.isfinite(value) & all_finite(x))
+        divergent = ~(jnp.isfinite(value) & all_finite(gradient))
         return ULAState(x), ULAInfo(value, jnp.ones_like(value), divergent)
