@@ -47,7 +47,9 @@ class Weighted(AbstractObjective):
         """Each term's state, in order."""
         return tuple(term.init(jax.random.fold_in(key, i), model, batch) for i, term in enumerate(self.terms))
 
-    def __call__(self, key: Key, model: Any, state: tuple[Any, ...], batch: Batch) -> tuple[Scalar, tuple[Any, Metrics]]:
+    def __call__(
+        self, key: Key, model: Any, state: tuple[Any, ...], batch: Batch
+    ) -> tuple[Scalar, tuple[Any, Metrics]]:
         names = self.names or tuple(str(i) for i in range(len(self.terms)))
         losses, states, reports = [], [], []
         for i, (term, old) in enumerate(zip(self.terms, state, strict=True)):

@@ -1,12 +1,14 @@
 """Contrastive divergence: negatives are a few transitions away from the data.
 
 Source: Hinton (2002), Training products of experts by minimizing contrastive divergence,
-    doi:10.1162/089976602760128018, eqs. (3)-(5). What differs: any sampler that leaves the model's density invariant; MALA's
-    step may adapt; squared energies may be penalised.
-Estimates the gradient of KL(data || model) - KL(k steps from data || model) without the term through the chain, as in the
-paper: biased, and zero at the truth. Cost: num_steps gradients of the energy a sample, and two passes for the loss.
-Fails on separated modes: chains started at data stay in their mode, so that relative masses are not learned (two wells at
-+-3, unit width: 1.3 % of the right pull at k = 10). The loss is no signal of progress; the gap's sign tells little.
+    doi:10.1162/089976602760128018, eqs. (3)-(5). What differs: any sampler that leaves the model's density
+    invariant; MALA's step may adapt; squared energies may be penalised.
+Estimates the gradient of KL(data || model) - KL(k steps from data || model) without the term through the chain, as
+in the paper: biased, and zero at the truth. Cost: num_steps gradients of the energy a sample, and two passes for
+the loss.
+Fails on separated modes: chains started at data stay in their mode, so that relative masses are not learned (two
+wells at +-3, unit width: 1.3 % of the right pull at k = 10). The loss is no signal of progress; the gap's sign
+tells little.
 """
 
 from typing import Any
@@ -67,7 +69,7 @@ class ContrastiveDivergence(AbstractObjective):
     def _tuning(self) -> Tuning:
         return tuning(self.adapt_target, self.adapt_rate, self.min_step_size, self.max_step_size)
 
-    def init(self, key: Key, model: AbstractEnergy, batch: Batch) -> Any:
+    def init(self, key: Key, model: Any, batch: Batch) -> Any:
         """log step_size where it adapts, else None; refuses a model that is no energy of one row of `batch["x"]`."""
         check_energy("ContrastiveDivergence", model, batch["x"])
         return self._tuning.init(self.sampler)

@@ -1,13 +1,16 @@
 """Denoising score matching at one noise level.
 
 Source: Vincent (2011), A connection between score matching and denoising autoencoders, doi:10.1162/NECO_a_00142,
-    eq. (11). What differs: multiplied by sigma^2 (the weight of Song and Ermon, 2019, arXiv:1907.05600, sec. 4.2), so that
-    the loss keeps its scale as sigma shrinks; the optimum is unchanged.
-Estimates the energy of the data *smoothed* by N(0, sigma^2): for Gaussian data of variance s^2 the learned precision is
-1 / (s^2 + sigma^2), exactly. Cost: one gradient of the energy a sample, differentiated once more in the parameters; no chain.
-Fails on separated modes: each mode's shape is learned, their masses are not. The gradient's variance grows as
-1 / sigma^2 for small sigma; the blur grows with sigma.
+    eq. (11). What differs: multiplied by sigma^2 (the weight of Song and Ermon, 2019, arXiv:1907.05600, sec. 4.2),
+    so that the loss keeps its scale as sigma shrinks; the optimum is unchanged.
+Estimates the energy of the data *smoothed* by N(0, sigma^2): for Gaussian data of variance s^2 the learned
+precision is 1 / (s^2 + sigma^2), exactly. Cost: one gradient of the energy a sample, differentiated once more in
+the parameters; no chain.
+Fails on separated modes: each mode's shape is learned, their masses are not. The gradient's variance grows as 1 /
+sigma^2 for small sigma; the blur grows with sigma.
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,11 +47,13 @@ class DenoisingScoreMatching(AbstractObjective):
     def __check_init__(self):
         checks.positive("DenoisingScoreMatching", "sigma", self.sigma)
 
-    def init(self, key: Key, model: AbstractEnergy, batch: Batch) -> None:
+    def init(self, key: Key, model: Any, batch: Batch) -> None:
         """Nothing is carried; refuses a model that is no energy of one row of `batch["x"]`."""
         check_energy("DenoisingScoreMatching", model, batch["x"])
 
-    def __call__(self, key: Key, model: AbstractEnergy, state: None, batch: Batch) -> tuple[Scalar, tuple[None, Metrics]]:
+    def __call__(
+        self, key: Key, model: AbstractEnergy, state: None, batch: Batch
+    ) -> tuple[Scalar, tuple[None, Metrics]]:
         noise = normal_like(key, batch["x"])
         misses, norms = jax.vmap(lambda x, e: miss(model, x, e, self.sigma))(batch["x"], noise)
         return jnp.mean(misses), (None, {"score_norm": jnp.mean(norms)})

@@ -1,17 +1,21 @@
 """Denoising score matching at many noise levels with one network.
 
-Source: Song and Ermon (2019), arXiv:1907.05600, eqs. (5)-(6) with lambda(sigma) = sigma^2; one unconditional energy for all
-    levels: Song and Ermon (2020), arXiv:2006.09011, technique 3 (score(x, sigma) = score(x) / sigma); for energies, Li,
-    Chen and Sommer (2019), arXiv:1910.07762.
-What differs: the unconditional form is E(x, sigma) = (sigma_1 / sigma) E(x), with sigma_1 the smallest level. It is technique
-    3 with the network's scale fixed by sigma_1, so that E itself is the energy of the data smoothed by sigma_1 and can be
-    sampled, plotted and scored as it stands. Levels are dealt out to the rows of a batch in turn, from a random first one.
-Estimates, with `conditional=True`, the energy of the data smoothed by each level: precision 1 / (s^2 + sigma_i^2) for
-Gaussian data of variance s^2, exactly. The unconditional form is a compromise between levels: on Gaussian data its best quadratic
-has precision sum_i sigma_i / (sigma_1 sum_i (s^2 + sigma_i^2)), which is exact only for one level. It is sharp where x itself
-tells the noise level (many dimensions). Cost: as one level, whatever their number.
+Source: Song and Ermon (2019), arXiv:1907.05600, eqs. (5)-(6) with lambda(sigma) = sigma^2; one unconditional energy
+    for all levels: Song and Ermon (2020), arXiv:2006.09011, technique 3 (score(x, sigma) = score(x) / sigma); for
+    energies, Li, Chen and Sommer (2019), arXiv:1910.07762.
+What differs: the unconditional form is E(x, sigma) = (sigma_1 / sigma) E(x), with sigma_1 the smallest level. It is
+technique 3 with the network's scale fixed by sigma_1, so that E itself is the energy of the data smoothed by
+sigma_1 and can be sampled, plotted and scored as it stands. Levels are dealt out to the rows of a batch in turn,
+from a random first one.
+Estimates, with `conditional=True`, the energy of the data smoothed by each level: precision 1 / (s^2 + sigma_i^2)
+for Gaussian data of variance s^2, exactly. The unconditional form is a compromise between levels: on Gaussian data
+its best quadratic has precision sum_i sigma_i / (sigma_1 sum_i (s^2 + sigma_i^2)), which is exact only for one
+level. It is sharp where x itself tells the noise level (many dimensions). Cost: as one level, whatever their
+number.
 Fails as `denoising` does on mode masses.
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,8 +35,8 @@ class MultiscaleDenoising(AbstractObjective):
     where the noise rules.
 
     Args:
-        sigmas: Noise levels in the units of x, all > 0, rising. Geometric levels from the finest structure to the data's
-            own spread are usual.
+        sigmas: Noise levels in the units of x, all > 0, rising; usually geometric, from the finest structure to the
+            data's own spread.
         conditional: False reads the model as an energy of x alone, E(x, sigma) = (sigma_1 / sigma) E(x); True calls
             `model(x, sigma)`.
 
@@ -52,7 +56,7 @@ class MultiscaleDenoising(AbstractObjective):
         if any(a >= b for a, b in zip(self.sigmas, self.sigmas[1:], strict=False)):
             raise ValueError(f"MultiscaleDenoising.sigmas must rise; got {tuple(self.sigmas)}.")
 
-    def init(self, key: Key, model: AbstractEnergy, batch: Batch) -> None:
+    def init(self, key: Key, model: Any, batch: Batch) -> None:
         """Nothing is carried; refuses a model that is no energy of one row of `batch["x"]`."""
         cond = jnp.asarray(self.sigmas[0], jax.tree.leaves(batch["x"])[0].dtype) if self.conditional else None
         check_energy("MultiscaleDenoising", model, batch["x"], cond)
@@ -66,7 +70,9 @@ class MultiscaleDenoising(AbstractObjective):
         """E(., sigma) as an energy of x alone."""
         return model.given(sigma) if self.conditional else (self.sigmas[0] / sigma) * model
 
-    def __call__(self, key: Key, model: AbstractEnergy, state: None, batch: Batch) -> tuple[Scalar, tuple[None, Metrics]]:
+    def __call__(
+        self, key: Key, model: AbstractEnergy, state: None, batch: Batch
+    ) -> tuple[Scalar, tuple[None, Metrics]]:
         pick, draw = jax.random.split(key)
         leaf = jax.tree.leaves(batch["x"])[0]
         sigmas = self.levels(pick, leaf.shape[0]).astype(leaf.dtype)

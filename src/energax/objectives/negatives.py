@@ -1,7 +1,7 @@
 """The negative phase that contrastive rules share: walk under the frozen model, weigh, compare with the data, report.
 
-Source: the two-phase gradient of Hinton (2002), doi:10.1162/089976602760128018, eq. (3); the penalty on squared energies is
-    that of Du and Mordatch (2019), arXiv:1903.08689, sec. 3.3.
+Source: the two-phase gradient of Hinton (2002), doi:10.1162/089976602760128018, eq. (3); the penalty on squared
+    energies is that of Du and Mordatch (2019), arXiv:1903.08689, sec. 3.3.
 """
 
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ class Walk(NamedTuple):
 def walk(key: Key, sampler: AbstractSampler, model: AbstractEnergy, xs: PyTree, num_steps: int) -> Walk:
     """`num_steps` transitions from `xs` under the model with its gradient stopped.
 
-    A chain that left the finite is put back to its start and marked, so that it can be counted and left out of the loss.
+    A chain that left the finite is put back to its start and marked, to be counted and left out of the loss.
     """
     frozen = freeze(model)
     chains, info = advance(key, sampler, frozen, init_chains(sampler, frozen, xs), num_steps)
@@ -83,11 +83,13 @@ class Tuning(NamedTuple):
 
     def apply(self, sampler: AbstractSampler, state: Scalar | None) -> AbstractSampler:
         """The sampler at the adapted step size."""
-        return sampler if self.rule is None else with_step_size(sampler, self.rule.step_size(state))
+        return sampler if self.rule is None or state is None else with_step_size(sampler, self.rule.step_size(state))
 
     def update(self, state: Scalar | None, info: Any) -> Scalar | None:
         """One Robbins-Monro turn on the mean acceptance of all chains."""
-        return state if self.rule is None else self.rule.update(state, jnp.mean(info.acceptance))
+        if self.rule is None or state is None:
+            return None
+        return self.rule.update(state, jnp.mean(info.acceptance))
 
 
 def tuning(target: float | None, rate: float, lowest: float, highest: float) -> Tuning:

@@ -1,14 +1,15 @@
 """Persistent contrastive divergence: negatives come from chains that are never thrown away.
 
 Source: Younes (1999), doi:10.1080/17442509908834179; Tieleman (2008), Training restricted Boltzmann machines using
-    approximations to the likelihood gradient, doi:10.1145/1390156.1390290, sec. 3. The buffer larger than a turn and the
-    restarted fraction: Du and Mordatch (2019), arXiv:1903.08689, sec. 3.1 and 3.2.
-What differs: drawn walkers go back to the slots they came from; a restart is a true one (a new walker of age 0, not the old
-one with noise added); chains run at temperature 1 for any sampler that targets exp(-E); MALA's step adapts.
-Estimates the gradient of the negative log-likelihood, up to the chains' lag behind the moving model. Cost: num_steps
-gradients of the energy a walker (and one to refresh what they cache), and two passes for the loss.
+    approximations to the likelihood gradient, doi:10.1145/1390156.1390290, sec. 3. The buffer larger than a turn
+    and the restarted fraction: Du and Mordatch (2019), arXiv:1903.08689, sec. 3.1 and 3.2.
+What differs: drawn walkers go back to the slots they came from; a restart is a true one (a new walker of age 0, not
+the old one with noise added); chains run at temperature 1 for any sampler that targets exp(-E); MALA's step adapts.
+Estimates the gradient of the negative log-likelihood, up to the chains' lag behind the moving model. Cost:
+num_steps gradients of the energy a walker (and one to refresh what they cache), and two passes for the loss.
 Fails where chains do not cross between modes: the share of walkers in a mode freezes and the mass there drifts for
-ever. Restarts under MALA can stick where everything is rejected and push the energy there without end: watch acceptance.
+ever. Restarts under MALA can stick where everything is rejected and push the energy there without end: watch
+acceptance.
 """
 
 from typing import Any, NamedTuple
@@ -36,8 +37,8 @@ class PersistentCD(AbstractObjective):
     """PCD: mean E(data) - mean E(persistent walkers, moved by num_steps); the gradient does not enter the chain.
 
     With buffer_size = num_chains every walker moves in every step (Tieleman's rule); a larger buffer lets num_chains of
-    them, drawn without replacement, take turns. A walker that leaves the finite is evicted: its slot keeps what it held and
-    the loss does without it; one that is found non-finite is born anew.
+    them, drawn without replacement, take turns. A walker that leaves the finite is evicted: its slot keeps what it held
+    and the loss does without it; one that is found non-finite is born anew.
 
     Metrics: gap, energy_data, energy_model, acceptance, divergent (fraction of chains), evicted (a count),
     walker_radius (largest |x| of a walker over that of the data), temperature, step_size where the sampler has one,
@@ -98,7 +99,7 @@ class PersistentCD(AbstractObjective):
     def _tuning(self) -> Tuning:
         return tuning(self.adapt_target, self.adapt_rate, self.min_step_size, self.max_step_size)
 
-    def init(self, key: Key, model: AbstractEnergy, batch: Batch) -> PersistentState:
+    def init(self, key: Key, model: Any, batch: Batch) -> PersistentState:
         """A buffer of newborn walkers."""
         size = self.num_chains if self.buffer_size is None else self.buffer_size
         check_energy("PersistentCD", model, batch["x"])

@@ -1,7 +1,8 @@
 """Where new walkers are born: the base density, the data, or any generator.
 
-Source: starts from noise and from a restarted buffer: Du and Mordatch (2019), arXiv:1903.08689, sec. 3.2; from noisy data:
-    Nijkamp et al. (2019), arXiv:1903.12370, sec. 3. What differs: the start is a part of its own, given to the objective.
+Source: starts from noise and from a restarted buffer: Du and Mordatch (2019), arXiv:1903.08689, sec. 3.2; from
+    noisy data: Nijkamp et al. (2019), arXiv:1903.12370, sec. 3. What differs: the start is a part of its own, given
+    to the objective.
 """
 
 import abc

@@ -1,7 +1,8 @@
 """The only file that knows there is more than one device.
 
-`Placement` puts chains (every leaf under `energax.core.Chains`) and batches in slices on the devices of one mesh axis, "data", and
-copies everything else to each. Training code has no branch for it: the compiler follows the arrays.
+`Placement` puts chains (every leaf under `energax.core.Chains`) and batches in slices on the devices of one mesh
+axis, "data", and copies everything else to each. Training code has no branch for it: the compiler follows the
+arrays.
 """
 
 from typing import Any
@@ -64,7 +65,7 @@ class Placement(eqx.Module):
         """Samples on axis 0 go round the devices.
 
         Args:
-            batch: A pytree of arrays [batch, ...]. With several processes each gives its own rows, as many as the others.
+            batch: A pytree of arrays [batch, ...]. With several processes each gives its own rows, all equally many.
 
         Raises:
             ValueError: Axis 0 cannot be cut into equal slices.
@@ -94,7 +95,8 @@ class Placement(eqx.Module):
             if not leaf.is_fully_addressable:
                 leaf = jax.jit(lambda a: a, out_shardings=self._sharding())(leaf)
             if _is_key(leaf):
-                return jax.random.wrap_key_data(np.asarray(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
+                data = np.asarray(jax.random.key_data(leaf))
+                return jax.random.wrap_key_data(jax.numpy.asarray(data), impl=jax.random.key_impl(leaf))
             return np.asarray(leaf)
 
         return jax.tree.map(one, tree)

@@ -1,7 +1,8 @@
-"""Finiteness at the gate: what a step made is looked at before any of it is let in, and the first bad leaf gets a number.
+"""Finiteness at the gate: what a step made is looked at before any of it is let in; the first bad leaf gets a code.
 
-Cost: one pass of multiply-adds over gradients, parameters, optimiser and objective state. Only where that screening sum is not
-finite are the leaves looked at one by one, so a number too large to be squared in float32 is not taken for an infinity.
+Cost: one pass of multiply-adds over gradients, parameters, optimiser and objective state. Only where that screening
+sum is not finite are the leaves looked at one by one, so a number too large to be squared in float32 is not taken
+for an infinity.
 """
 
 from typing import Any, NamedTuple

@@ -36,7 +36,7 @@ def split(model: Any, trains: Callable[[Any], Any], owner: str = "split") -> tup
     nothing = jax.tree.map(lambda _: False, model)
     try:
         mask = eqx.tree_at(trains, nothing, jax.tree.map(eqx.is_inexact_array, chosen), is_leaf=lambda n: n is None)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{owner} must select parts of the model; got {type(chosen).__name__}.") from error
     moving, still = eqx.partition(model, mask)
     if not jax.tree.leaves(moving):

@@ -1,6 +1,6 @@
 """What happens to a batch before any objective sees it: noise that makes a density exist, and whitened coordinates."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from energax.core import Batch, Key, checks
 
 
+@runtime_checkable
 class Coordinates(Protocol):
     """What `Dequantise` asks of coordinates: x = mean + factor z. `energax.data.Affine` is one."""
 
@@ -54,8 +55,10 @@ class Dequantise(eqx.Module):
         if coordinates is not None:
             mean, factor = np.asarray(coordinates.mean), np.asarray(coordinates.factor, np.float64)
             if factor.shape not in (mean.shape, mean.shape * 2) or mean.ndim != 1:
-                raise ValueError(f"Dequantise.coordinates must have mean [dim] and factor [dim] or [dim, dim]; "
-                                 f"got {mean.shape} and {factor.shape}.")
+                raise ValueError(
+                    f"Dequantise.coordinates must have mean [dim] and factor [dim] or [dim, dim]; "
+                    f"got {mean.shape} and {factor.shape}."
+                )
             diagonal = factor if factor.ndim == 1 else np.diag(factor)
             if not np.all(np.isfinite(factor)) or np.any(diagonal == 0):
                 raise ValueError("Dequantise.coordinates must have a finite factor without zeros on its diagonal.")
@@ -66,7 +69,9 @@ class Dequantise(eqx.Module):
         """The batch with `x` of shape [batch, dim] in the new coordinates."""
         x = batch["x"].reshape(batch["x"].shape[0], -1)
         if self.mean is not None and x.shape[1] != self.mean.shape[0]:
-            raise ValueError(f"Dequantise: batch['x'] must have {self.mean.shape[0]} numbers a sample; got {x.shape[1]}.")
+            raise ValueError(
+                f"Dequantise: batch['x'] must have {self.mean.shape[0]} numbers a sample; got {x.shape[1]}."
+            )
         if self.sigma > 0:
             x = x + self.sigma * jax.random.normal(key, x.shape, x.dtype)
         if self.mean is not None and self.inverse is not None:

@@ -6,7 +6,6 @@ and i + 1 (0 is for preparing the batch); chains fold their index in.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -14,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array
 
 from energax.core import AbstractObjective, Batch, Key, Metrics, checks
 
@@ -96,7 +95,7 @@ class Trainer(eqx.Module):
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"Trainer.ema_decay must lie in [0, 1); got {self.ema_decay}.")
 
-    def init(self, key: Key, model: Any, batch: Batch) -> TrainState:
+    def init(self, key: Any, model: Any, batch: Any) -> TrainState:
         """The state before step 0.
 
         Args:
@@ -119,7 +118,9 @@ class Trainer(eqx.Module):
         for i, phase in enumerate(self.phases):
             optimizers.append(settle(phase.optimizer.init(phase.split(model)[0])))
             objectives.append(settle(phase.objective.init(jax.random.fold_in(start, i + 1), model, batch)))
-        return TrainState(model, settle(model), tuple(optimizers), tuple(objectives), settle(run), jnp.zeros((), jnp.int32))
+        return TrainState(
+            model, settle(model), tuple(optimizers), tuple(objectives), settle(run), jnp.zeros((), jnp.int32)
+        )
 
     def step(self, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         """One turn of every phase -> (new state, metrics).
@@ -129,14 +130,16 @@ class Trainer(eqx.Module):
         """
         key = jax.random.fold_in(state.key, state.step)
         batch = self.prepare(jax.random.fold_in(key, 0), batch)
-        model, optimizers, objectives, metrics = state.model, list(state.optimizers), list(state.objectives), {}
-        good: Bool[Array, ""] = jnp.array(True)
-        offset = 0
+        model, optimizers, objectives = state.model, list(state.optimizers), list(state.objectives)
+        metrics: Metrics = {}
+        good, offset = jnp.array(True), 0
         for i, phase in enumerate(self.phases):
             turn = _Turn(phase, model, optimizers[i], objectives[i], offset)
             model, optimizers[i], objectives[i], seen = turn(jax.random.fold_in(key, i + 1), batch)
             good = good & (seen["first_bad"] == 0)
-            metrics |= seen if len(self.phases) == 1 else {f"{phase.name}/{name}": value for name, value in seen.items()}
+            metrics |= (
+                seen if len(self.phases) == 1 else {f"{phase.name}/{name}": value for name, value in seen.items()}
+            )
             offset += len(_leaf_names(phase, state.model, state.optimizers[i], state.objectives[i]))
         metrics["rejected"] = 1.0 - good.astype(jnp.float32)
         ema = averaged(state.ema, model, self.ema_decay, state.step)
@@ -167,7 +170,7 @@ class _Turn(eqx.Module):
         given = guard.floats(batch)
         norm = guard.squares(ours[2])
         screen = norm + guard.squares(given + ours[0] + ours[1] + ours[3] + ours[4])
-        code = guard.first_bad(given, sum(ours, []), screen, self.offset)
+        code = guard.first_bad(given, [leaf for part in ours for leaf in part], screen, self.offset)
         seen = {**seen, "loss": loss, "grad_norm": jnp.sqrt(norm), "first_bad": code}
         return eqx.combine(moved, still), optimizer, carried, seen
 
@@ -208,7 +211,7 @@ def _leaf_names(phase: Phase, model: Any, optimizer: Any, objective: Any) -> lis
     return [(part, path) for part, row in zip(guard.PARTS, rows, strict=True) for path in row]
 
 
-def scan_steps(trainer: Trainer, state: TrainState, chunk: Batch) -> tuple[TrainState, Metrics]:
+def scan_steps(trainer: Trainer, state: TrainState, chunk: Batch) -> tuple[TrainState, dict[str, Array]]:
     """`trainer.step` over a chunk of stacked batches, in one scan -> (state, metrics with the steps on axis 0)."""
     arrays, static = eqx.partition(state, eqx.is_array)
 
@@ -220,17 +223,17 @@ def scan_steps(trainer: Trainer, state: TrainState, chunk: Batch) -> tuple[Train
     return eqx.combine(arrays, static), metrics
 
 
-@partial(eqx.filter_jit)
-def _run(trainer: Trainer, state: TrainState, chunk: Batch) -> tuple[TrainState, Metrics]:
-    return scan_steps(trainer, state, chunk)
+_run = eqx.filter_jit(scan_steps)
 
 
-@partial(eqx.filter_jit, donate="all-except-first")
-def _run_donated(fixed: tuple[Trainer, Batch], state: TrainState) -> tuple[TrainState, Metrics]:
+@eqx.filter_jit(donate="all-except-first")
+def _run_donated(fixed, state):
     return scan_steps(fixed[0], state, fixed[1])
 
 
-def run_steps(trainer: Trainer, state: TrainState, chunk: Batch, *, donate: bool = False) -> tuple[TrainState, Metrics]:
+def run_steps(
+    trainer: Trainer, state: TrainState, chunk: dict[str, Any], *, donate: bool = False
+) -> tuple[TrainState, dict[str, Array]]:
     """As many steps as the chunk holds, in one compiled call; nothing inside waits for the host.
 
     Args:
@@ -254,6 +257,3 @@ def run_steps(trainer: Trainer, state: TrainState, chunk: Batch, *, donate: bool
 
 def _described(value: Any) -> str:
     return f"a dict with entries {sorted(value)}" if isinstance(value, dict) else type(value).__name__
-
-
-__all__ = ["Phase", "Trainer", "explain", "run_steps", "scan_steps"]
