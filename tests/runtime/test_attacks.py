@@ -61,8 +61,8 @@ def test_the_corpus_starts_from_a_sound_file(tmp_path):
 
 
 def test_mutations_raise_nothing_else(tmp_path):
-    tally = damage.mutations(tmp_path, 4000, seed=1)
-    assert (tally.injected, tally.lost, tally.silent) == (4000, 0, 0)
+    tally = damage.mutations(tmp_path, 2500, seed=1)
+    assert (tally.injected, tally.lost, tally.silent) == (2500, 0, 0)
 
 
 FORBIDDEN = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
@@ -71,8 +71,6 @@ FORBIDDEN = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "s
 def test_no_module_reads_pickles():
     found = []
     for path in sorted(SOURCE.rglob("*.py")):
-        if path.relative_to(SOURCE).as_posix() == "data/fetch.py":  # its unpickler admits a closed list of NumPy names
-            continue
         for node in ast.walk(ast.parse(path.read_text())):
             names = []
             if isinstance(node, ast.Import):
