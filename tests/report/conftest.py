@@ -1,4 +1,4 @@
-"""Three synthetic run folders: real digits with an invented model, a toy of the plane, and a run that never got going."""
+"""Three synthetic run folders: real digits with an invented model, a toy of the plane, and a run that diverged."""
 
 import json
 from pathlib import Path
@@ -76,11 +76,35 @@ def image_evaluation() -> dict:
         "dataset": {"name": "digits", "n_train": 1437, "n_test": 360, "shape": [64], "dequantisation": 0.2},
         "log_z": {
             "forward": [
-                {"label": "from the Gaussian, 400", "estimate": 49.61, "se": 0.21, "ess": 14.0, "num_chains": 300, "num_temperatures": 400, "x_energy_mean": 68.1},
-                {"label": "from the Gaussian, 1600", "estimate": 49.92, "se": 0.11, "ess": 41.0, "num_chains": 300, "num_temperatures": 1600, "x_energy_mean": 67.9},
+                {
+                    "label": "from the Gaussian, 400",
+                    "estimate": 49.61,
+                    "se": 0.21,
+                    "ess": 14.0,
+                    "num_chains": 300,
+                    "num_temperatures": 400,
+                    "x_energy_mean": 68.1,
+                },
+                {
+                    "label": "from the Gaussian, 1600",
+                    "estimate": 49.92,
+                    "se": 0.11,
+                    "ess": 41.0,
+                    "num_chains": 300,
+                    "num_temperatures": 1600,
+                    "x_energy_mean": 67.9,
+                },
             ],
             "reverse": [
-                {"label": "from samples, 1600", "estimate": 50.31, "se": 0.13, "ess": 37.0, "num_chains": 300, "num_temperatures": 1600, "x_energy_mean": 41.0}
+                {
+                    "label": "from samples, 1600",
+                    "estimate": 50.31,
+                    "se": 0.13,
+                    "ess": 37.0,
+                    "num_chains": 300,
+                    "num_temperatures": 1600,
+                    "x_energy_mean": 41.0,
+                }
             ],
             "bracket": [49.70, 50.57],
             "agree_within": 1.0,
@@ -216,19 +240,52 @@ def write_plane_run(folder: Path) -> Path:
     evaluation = {
         "dataset": {"name": "moons", "n_train": 10000, "n_test": 2000, "shape": [2], "dequantisation": 0.0},
         "log_z": {
-            "forward": [{"label": "400", "estimate": -3.01, "se": 0.01, "ess": 180.0, "num_chains": 200, "num_temperatures": 400, "x_energy_mean": 4.6}],
-            "reverse": [{"label": "400", "estimate": -2.99, "se": 0.01, "ess": 175.0, "num_chains": 200, "num_temperatures": 400, "x_energy_mean": 4.6}],
+            "forward": [
+                {
+                    "label": "400",
+                    "estimate": -3.01,
+                    "se": 0.01,
+                    "ess": 180.0,
+                    "num_chains": 200,
+                    "num_temperatures": 400,
+                    "x_energy_mean": 4.6,
+                }
+            ],
+            "reverse": [
+                {
+                    "label": "400",
+                    "estimate": -2.99,
+                    "se": 0.01,
+                    "ess": 175.0,
+                    "num_chains": 200,
+                    "num_temperatures": 400,
+                    "x_energy_mean": 4.6,
+                }
+            ],
             "bracket": [-3.03, -2.97],
             "agree_within": 1.0,
             "agree": True,
             "exact": -3.0,
         },
-        "likelihood": {"nll_test": 1.61, "nll_test_se": 0.02, "nll_train": 1.6, "baselines": {"gaussian": {"nll_test": 2.6}, "kde": {"nll_test": 1.64}}},
+        "likelihood": {
+            "nll_test": 1.61,
+            "nll_test_se": 0.02,
+            "nll_train": 1.6,
+            "baselines": {"gaussian": {"nll_test": 2.6}, "kde": {"nll_test": 1.64}},
+        },
         "chains": {"rhat_max": 1.004, "ess_bulk_min": 300.0, "ess_tail_min": 250.0, "num_chains": 8, "num_draws": 150},
-        "density2d": {"kl_true_model": 0.0093, "kde_kl": 0.017, "log_z_grid": -3.0, "mode_masses_true": [0.5, 0.5], "mode_masses_model": [0.512, 0.488]},
+        "density2d": {
+            "kl_true_model": 0.0093,
+            "kde_kl": 0.017,
+            "log_z_grid": -3.0,
+            "mode_masses_true": [0.5, 0.5],
+            "mode_masses_model": [0.512, 0.488],
+        },
     }
     folder.mkdir(parents=True)
-    write_json(folder / "run.json", {**_INFO, "recipe": "moons-pcd", "seed": 0, "steps_done": 3000, "steps_asked": 3000})
+    write_json(
+        folder / "run.json", {**_INFO, "recipe": "moons-pcd", "seed": 0, "steps_done": 3000, "steps_asked": 3000}
+    )
     (folder / "config.yaml").write_text("name: moons-pcd\ndata: {name: moons}\n", encoding="utf-8")
     write_lines(folder / "metrics.jsonl", metric_rows(3000, 20))
     write_json(folder / "evaluation.json", evaluation)
@@ -246,7 +303,13 @@ def write_failed_run(folder: Path) -> Path:
     write_lines(folder / "metrics.jsonl", rows)
     with (folder / "metrics.jsonl").open("a") as file:
         file.write('{"step": 200, "lo')
-    alarm = {"step": 140, "name": "non-finite", "phase": "train", "message": "gradient of layers[0].weight is NaN", "advice": "lower the learning rate"}
+    alarm = {
+        "step": 140,
+        "name": "non-finite",
+        "phase": "train",
+        "message": "gradient of layers[0].weight is NaN",
+        "advice": "lower the learning rate",
+    }
     write_lines(folder / "alarms.jsonl", [alarm, {**alarm, "step": 150}])
     return folder
 

@@ -123,7 +123,7 @@ def baselines(facts: Facts) -> Verdict | None:
         for name in section(likelihood, "baselines")
     }
     others = {name: value for name, value in others.items() if value is not None and math.isfinite(value)}
-    title = "Against the baselines"
+    title = "Likelihood beside baselines"
     if ours is None or not math.isfinite(ours):
         return Verdict("unknown", title, "No held-out likelihood was measured.")
     if not others:

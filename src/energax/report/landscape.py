@@ -10,13 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .canvas import BLUE, INK, RED, SERIES, Panel, axes, draw, finite, legend_above
+from .canvas import BLUE, INK, RED, Panel, axes, draw, finite, legend_above
 from .gather import RunFolder, section
 from .judgement import say
 
 _DEPTH = 12.0  # nats above the deepest well that the landscape still tells apart
 _CHAINS = 4
 _MOST_DRAWS = 100
+# Inks on the map itself: the map keeps its colours when the page turns dark, and so must they.
+_PATHS = ("#c2410c", "#15803d", "#9d174d", "#b45309")
 _SQUARE = 3.3  # inches of height for a square map
 
 
@@ -95,12 +97,12 @@ def _landscape(grid: _Grid, chains: np.ndarray | None) -> Panel:
 
     def paint(figure: Figure) -> None:
         ax = axes(figure, "x₁", "x₂")
-        picture = _map(ax, grid, np.clip(above, 0, _DEPTH), "cividis_r", 0, _DEPTH)
-        ax.contour(grid.x, grid.y, above, levels=[1, 2, 4, 8], colors="#fffffe", linewidths=0.6, alpha=0.7)
+        picture = _map(ax, grid, np.clip(above, 0, _DEPTH), "Blues", 0, _DEPTH)
+        ax.contour(grid.x, grid.y, above, levels=[1, 2, 4, 8], colors="#5b7794", linewidths=0.6)
         for index, path in enumerate(paths):
-            colour = SERIES[(index + 1) % len(SERIES)]
-            ax.plot(path[:, 0], path[:, 1], color=colour, linewidth=0.7, alpha=0.9)
-            ax.plot(*path[0], marker="o", markersize=5, color=colour, markeredgecolor="#fffffe", markeredgewidth=0.8)
+            colour = _PATHS[index % len(_PATHS)]
+            ax.plot(path[:, 0], path[:, 1], color=colour, linewidth=0.8, alpha=0.9)
+            ax.plot(*path[0], marker="o", markersize=5, color=colour, markeredgecolor="#ffffff", markeredgewidth=0.9)
         ax.set_xlim(grid.extent[:2])
         ax.set_ylim(grid.extent[2:])
         bar = figure.colorbar(picture, ax=ax, shrink=0.8, pad=0.02, aspect=25)
