@@ -121,7 +121,7 @@ _SYNONYMS = {"lr": "learning_rate", "bs": "batch_size", "batch": "batch_size", "
 
 
 def _nearest_key(path: Sequence[str], owner: type[BaseModel] | None, root: type[BaseModel]) -> str:
-    """A hint where an unknown key may belong: here, in another kind of this group, in another group, or what is known."""
+    """Where an unknown key may belong: here, in another kind of this group, in another group; else what is known."""
     here = sorted(owner.model_fields) if owner is not None else []
     prefix = "".join(part + "." for part in path[:-1])
     word = _SYNONYMS.get(path[-1], path[-1])
