@@ -15,7 +15,7 @@ import jax
 import jax.extend.random
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, Key, UInt32
 
 _ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 # cos(pi t) as a polynomial in t^2 for |t| <= 1/2, highest power first; error 2e-10, below float32's rounding
@@ -24,7 +24,7 @@ _COSINE = (-0.0243959321, 0.234937069, -1.33521195, 4.05870915, -4.93480214, 1.0
 _DECIDE, _SPLIT = np.uint32(2**31 - 1), np.uint32(2**31)
 
 
-def chain_keys(key: PRNGKeyArray, num: int) -> PRNGKeyArray:
+def chain_keys(key: Key[Array, ""], num: int) -> Key[Array, " chains"]:
     """One key a chain; chain i's key depends on (key, i) only, never on `num` or on where the chain lives.
 
     Args:
@@ -41,7 +41,7 @@ def chain_keys(key: PRNGKeyArray, num: int) -> PRNGKeyArray:
     return jax.random.wrap_key_data(jnp.stack(words, axis=-1), impl="threefry2x32")
 
 
-def step_key(key: PRNGKeyArray, step: Any) -> PRNGKeyArray:
+def step_key(key: Key[Array, ""], step: Any) -> Key[Array, ""]:
     """The key of one chain's step: a function of (chain's key, step) only, with no hash between.
 
     Args:
@@ -55,7 +55,7 @@ def step_key(key: PRNGKeyArray, step: Any) -> PRNGKeyArray:
     return _wrap(k0, k1, jnp.asarray(step).astype(jnp.uint32))
 
 
-def standard_normal(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Float[Array, "..."]:
+def standard_normal(key: Key[Array, ""], shape: tuple[int, ...], dtype: Any = jnp.float32) -> Float[Array, "..."]:
     """Independent N(0, 1) numbers, one block of random words each.
 
     Args:
@@ -84,7 +84,7 @@ def standard_normal(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = jnp.
     return jnp.where((second & 1) == 0, number, -number).astype(dtype)
 
 
-def uniform(key: PRNGKeyArray, dtype: Any = jnp.float32) -> Float[Array, ""]:
+def uniform(key: Key[Array, ""], dtype: Any = jnp.float32) -> Float[Array, ""]:
     """One number uniform on [0, 1), independent of `standard_normal` of the same key: a test beside its proposal.
 
     `uniform(key) < p` holds with probability p (to 2^-24), and never for p = 0.
@@ -107,7 +107,7 @@ def _index(shape: tuple[int, ...]) -> UInt32[Array, "..."]:
     return index
 
 
-def _words(key: PRNGKeyArray) -> tuple[UInt32[Array, ""], UInt32[Array, ""], UInt32[Array, ""]]:
+def _words(key: Key[Array, ""]) -> tuple[UInt32[Array, ""], UInt32[Array, ""], UInt32[Array, ""]]:
     """The two words of a key and its step, 0 for a plain key; a key of another generator is asked for two words."""
     implementation = jax.random.key_impl(key)
     if implementation == _STEPPED:
@@ -118,7 +118,7 @@ def _words(key: PRNGKeyArray) -> tuple[UInt32[Array, ""], UInt32[Array, ""], UIn
     return data[0], data[1], jnp.uint32(0)
 
 
-def _wrap(k0: UInt32[Array, ""], k1: UInt32[Array, ""], step: UInt32[Array, ""]) -> PRNGKeyArray:
+def _wrap(k0: UInt32[Array, ""], k1: UInt32[Array, ""], step: UInt32[Array, ""]) -> Key[Array, ""]:
     return jax.random.wrap_key_data(jnp.stack([k0, k1, step]), impl=_STEPPED)
 
 

@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Bool, Float, Key as Keys, PyTree
 
 from energax.core import AbstractEnergy, AbstractSampler, Chains, Cond, FunctionEnergy, Key, checks
 from energax.numerics.random import chain_keys, step_key
@@ -158,7 +158,12 @@ def num_chains(chains: Chains) -> int:
 
 
 def one_step(
-    sampler: AbstractSampler, keys: Key, index: Any, energy: AbstractEnergy, states: Any, cond: Cond = None
+    sampler: AbstractSampler,
+    keys: Keys[Array, " chains"],
+    index: Any,
+    energy: AbstractEnergy,
+    states: Any,
+    cond: Cond = None,
 ) -> tuple[Any, Any]:
     """Step number `index` of every chain -> (states, info): the vmapped step that `advance` scans.
 
