@@ -1,0 +1,150 @@
+"""Whole runs at toy size: what a folder holds, going on after a stop, rolling back, giving up."""
+
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from energax.core import ConfigError, DivergenceError
+from energax.runtime import checkpoint
+from energax.runtime.alarms import Alarm, Watchdog
+from energax.runtime.build import build
+from energax.runtime.config import read, resolve
+from energax.runtime.display import QuietDisplay
+from energax.runtime.folder import find_run, list_runs, read_json
+from energax.runtime.hooks import Watch, explainer
+from energax.runtime.loop import Look, fit, grid_length
+from energax.runtime.run import evaluate, resume, train
+from energax.runtime.tracking import read_metrics
+from energax.runtime.use import log_z, sample
+
+SMALL = [
+    "data.options.n_train=600", "energy.width=8", "energy.depth=1", "objective.num_chains=16", "objective.num_steps=2",
+    "training.steps=40", "training.batch_size=32", "training.steps_per_call=10", "training.log_every=10",
+    "training.checkpoint_every=20", "evaluation.samples=40", "evaluation.chains=20", "evaluation.burn_in=20",
+    "evaluation.thin=1", "evaluation.ais_chains=16", "evaluation.ais_temperatures=[8, 16]", "evaluation.grid=40",
+]  # fmt: skip
+
+
+def small(out: Path, *more: str):
+    return resolve("moons-pcd", [*SMALL, f"out={out}", *more])
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """One small finished run."""
+    return train(small(tmp_path_factory.mktemp("runs")), argv=["moons-pcd"])
+
+
+def test_a_run_leaves_all_that_it_promises(done):
+    record = read_json(done / "run.json")
+    assert record["status"] == "done"
+    assert (record["steps_done"], record["steps_asked"]) == (40, 40)
+    assert {"config.yaml", "run.json", "metrics.jsonl", "evaluation.json", "arrays.npz", "checkpoints"} <= {
+        path.name for path in done.iterdir()
+    }
+    metrics = read_metrics(done)
+    assert metrics["step"].tolist() == [10, 20, 30, 40]
+    assert {"gap", "acceptance", "step_size", "temperature", "age_mean", "grad_norm"} <= set(metrics)
+    found = read_json(done / "evaluation.json")
+    assert {"log_z", "likelihood", "sample_quality", "ood", "chains", "density2d"} <= set(found)
+    off = found["log_z"]["forward"][-1]["estimate"] - found["density2d"]["log_z_grid"]
+    assert abs(off) < 6 * found["log_z"]["forward"][-1]["se"] + 0.05  # the truth is a quadrature on a coarse grid
+    assert not list(done.rglob("*.tmp"))
+
+
+def test_config_reads_back_and_measuring_again_gives_the_same(done):
+    assert read(done / "config.yaml").training.steps == 40
+    before = read_json(done / "evaluation.json")
+    evaluate(done)
+    assert read_json(done / "evaluation.json") == before
+
+
+def test_a_finished_run_can_be_sampled_and_normalised(done):
+    found = sample(done, 12, seed=1)
+    assert found["x"].shape == (12, 2)
+    assert np.all(np.isfinite(found["energy"]))
+    with np.load(done / "samples.npz", allow_pickle=False) as kept:
+        np.testing.assert_array_equal(kept["x"], found["x"])
+    table = log_z(done, temperatures=(8,), chains=8)
+    assert len(table["forward"]) == len(table["reverse"]) == 1
+    with pytest.raises(ValueError, match=r"sample.num must be an integer >= 2; got 0"):
+        sample(done, 0)
+
+
+def test_runs_are_found_by_name_prefix_and_latest(done):
+    root = done.parent
+    assert find_run(root, "latest") == find_run(root, done.name) == find_run(root, "moons") == done
+    assert [run["recipe"] for run in list_runs(root)] == ["moons-pcd"]
+    with pytest.raises(ConfigError, match="Did you mean"):
+        find_run(root, done.name.replace("moons", "moon"))
+
+
+def test_resumed_run_is_the_uninterrupted_one_bit_for_bit(done, tmp_path):
+    config = small(tmp_path)
+    problem = build(config)
+    state = fit(problem.trainer, problem.initial_state(), problem.stream, 20, steps_per_call=10)
+    folder = tmp_path / "half"
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "config.yaml").write_text((done / "config.yaml").read_text())
+    (folder / "run.json").write_text(json.dumps({"recipe": "moons-pcd"}))
+    checkpoint.save(folder / "checkpoints", state, 20, meta={"rollbacks": 0})
+    resume(folder)
+    template = problem.initial_state()
+    ours, theirs = (checkpoint.latest(run / "checkpoints", template).state for run in (folder, done))
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
+            a, b = jax.random.key_data(a), jax.random.key_data(b)
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_chunks_lie_on_one_grid_whatever_the_start():
+    assert [grid_length(start, 100, 30) for start in (0, 10, 30, 90)] == [30, 20, 30, 10]
+
+
+class Always(Watchdog):
+    """A watchdog that calls every chunk broken."""
+
+    def look(self, steps, metrics):
+        """One fatal alarm."""
+        return [Alarm(int(steps[-1]), "test", "train", "It is broken.", "Mend it.", "stop")]
+
+
+def watch(problem, folder, state, **changes):
+    settings = {"on_divergence": "rollback", "max_rollbacks": 2} | changes
+    return Watch(Always(), folder, explainer(problem.trainer), state, display=QuietDisplay(), rewind=lambda step: None,
+                 **settings)  # fmt: skip
+
+
+def test_a_broken_run_rolls_back_slower_with_other_noise_and_then_gives_up(tmp_path):
+    problem = build(small(tmp_path))
+    state = problem.initial_state()
+    checkpoint.save(tmp_path / "checkpoints", state, 0)
+    watcher = watch(problem, tmp_path, state)
+    look = Look(10, state, np.arange(10), {"rejected": np.zeros(10)}, 1.0)
+    first, second = watcher(look), watcher(look)
+    factors = [
+        [
+            float(leaf)
+            for leaf in jax.tree.leaves(s.optimizers)
+            if getattr(leaf, "shape", None) == () and 0 < float(leaf) < 1
+        ]
+        for s in (first, second)
+    ]
+    assert factors == [[0.5], [0.25]]
+    assert not np.array_equal(*(jax.random.key_data(s.key) for s in (first, second)))
+    with pytest.raises(DivergenceError, match=r"after 2 roll-back\(s\): It is broken\. Mend it\."):
+        watcher(look)
+    assert len((tmp_path / "alarms.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_refused_step_is_named_in_the_error(tmp_path):
+    problem = build(small(tmp_path))
+    state = problem.initial_state()
+    watcher = watch(problem, tmp_path, state, on_divergence="stop")
+    look = Look(2, state, np.arange(2), {"rejected": np.array([0.0, 1.0]), "first_bad": np.array([0, 3])}, 1.0)
+    with pytest.raises(DivergenceError, match="At step 1 the first number that was not finite stood in"):
+        watcher(look)
