@@ -22,7 +22,7 @@ def a_bracket(**changes) -> Bracket:
         "forward_error": 0.1,
         "reverse_error": 0.1,
         "spread": 0.6,
-        "tolerance": 1.0,
+        "tolerance": 1.0, "crossed": False,
         "agree": True,
         "strict": True,
         "verdict": (),

@@ -1,1 +1,12 @@
-"""free_energy."""
+"""From paths and work to log Z, with error bars and bounds."""
+
+from .ais import (
+    AISResult as AISResult,
+    ais as ais,
+    annealed_weights as annealed_weights,
+    bootstrap_interval as bootstrap_interval,
+    resample as resample,
+)
+from .bracket import Bracket as Bracket, bracket as bracket
+from .pilot import tune_path as tune_path
+from .reverse_ais import reverse_ais as reverse_ais, reverse_weights as reverse_weights

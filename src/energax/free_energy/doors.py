@@ -1,0 +1,78 @@
+"""Refusals shared by the annealed estimators: everything a user can get wrong is said before anything is compiled.
+
+Source: the conditions of Neal (2001), doi:10.1023/A:1008923215028, section 2, that a program can check.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from energax.core import AbstractPath, AbstractSampler, Key, checks
+from energax.samplers import ULA
+
+
+def run(owner: str, key: Key, path: AbstractPath, sampler: AbstractSampler, num_chains: int, steps: int) -> jnp.dtype:
+    """The float type of the run; raises ValueError unless key, path, sampler and counts can make one."""
+    checks.typed_key(owner, key)
+    if not isinstance(path, AbstractPath):
+        raise ValueError(
+            f"{owner}.path must be an AbstractPath, such as GeometricPath(base, target); got {type(path).__name__}."
+        )
+    if not isinstance(sampler, AbstractSampler):
+        raise ValueError(
+            f"{owner}.sampler must be an AbstractSampler, such as MALA(0.1); got {type(sampler).__name__}."
+        )
+    if isinstance(sampler, ULA):
+        raise ValueError(
+            f"{owner}.sampler must leave every temperature's density exactly invariant, or the weights are wrong; "
+            "got ULA, which has no accept/reject test. MALA takes the same step size."
+        )
+    checks.count(owner, "num_chains", num_chains, 2)
+    checks.count(owner, "steps_per_temperature", steps)
+    return energy_dtype(owner, path)
+
+
+def energy_dtype(owner: str, path: AbstractPath) -> jnp.dtype:
+    """The float type of the path's energies; raises ValueError unless they map one base sample to a scalar."""
+    x = eqx.filter_eval_shape(path.base.sample, jax.random.key(0))
+    try:
+        out = eqx.filter_eval_shape(lambda x: path.at(0.5)(x), x)
+    except Exception as error:  # whatever a user's energy raises on this sample becomes one sentence
+        shapes = [leaf.shape for leaf in jax.tree.leaves(x)]
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(
+            f"{owner}.path: the target must accept one sample of the base, of shape {shapes}; got: {reason}"
+        ) from None
+    checks.scalar_energy(owner, out.shape)
+    return out.dtype
+
+
+def traced(sampler: AbstractSampler, dtype: jnp.dtype) -> AbstractSampler:
+    """The sampler with its Python floats as arrays: arguments of the executable, so another number compiles nothing."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if isinstance(leaf, float) else leaf, sampler)
+
+
+def schedule(owner: str, betas: object) -> np.ndarray:
+    """`betas` as float64; raises ValueError unless it rises strictly from 0 to 1."""
+    array = np.asarray(betas)
+    if array.ndim != 1 or array.size < 2 or not np.issubdtype(array.dtype, np.number):
+        raise ValueError(
+            f"{owner}.betas must be a vector of >= 2 numbers; got shape {array.shape}, dtype {array.dtype}."
+        )
+    array = array.astype(np.float64)
+    if not np.all(np.isfinite(array)) or array[0] != 0.0 or array[-1] != 1.0 or np.any(np.diff(array) <= 0):
+        raise ValueError(
+            f"{owner}.betas must increase strictly from 0 to 1; got {array[0]:g} to {array[-1]:g}, "
+            f"smallest rise {np.min(np.diff(array)):g}."
+        )
+    return array
+
+
+def moves(owner: str, step_sizes: object, num: int) -> np.ndarray:
+    """`step_sizes` as float64; raises ValueError unless it holds `num` numbers > 0."""
+    checks.positive(owner, "step_sizes", step_sizes)
+    array = np.asarray(step_sizes, np.float64)
+    if array.shape != (num,):
+        raise ValueError(f"{owner}.step_sizes must have shape ({num},), one for each move; got {array.shape}.")
+    return array
