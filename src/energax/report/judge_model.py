@@ -33,6 +33,7 @@ from .judgement import (
 
 
 def rhat(facts: Facts) -> Verdict:
+    """Whether the chains describe one distribution."""
     value = number(section(facts.evaluation, "chains").get("rhat_max"))
     title = "Agreement of chains"
     stuck = section(facts.evaluation, "chains", "stuck")
@@ -51,6 +52,7 @@ def rhat(facts: Facts) -> Verdict:
 
 
 def ess(facts: Facts) -> Verdict | None:
+    """Whether the chains hold enough independent draws."""
     chains = section(facts.evaluation, "chains")
     sizes = {name: number(chains.get(f"ess_{name}_min")) for name in ("bulk", "tail")}
     known = {name: size for name, size in sizes.items() if size is not None and not math.isnan(size)}
@@ -66,6 +68,7 @@ def ess(facts: Facts) -> Verdict | None:
 
 
 def log_z(facts: Facts) -> Verdict:
+    """Whether the forward and the reverse route to log Z agree."""
     title = "Two routes to log Z"
     log_z = section(facts.evaluation, "log_z")
     forward, reverse = longest(log_z.get("forward")), longest(log_z.get("reverse"))
@@ -101,6 +104,7 @@ def log_z(facts: Facts) -> Verdict:
 
 
 def ais_ess(facts: Facts) -> Verdict | None:
+    """Whether enough annealed chains carry the weight."""
     runs = section(facts.evaluation, "log_z").get("forward")
     best = longest(runs)
     share = ess_share(best) if best else None
@@ -116,6 +120,7 @@ def ais_ess(facts: Facts) -> Verdict | None:
 
 
 def baselines(facts: Facts) -> Verdict | None:
+    """Whether the held-out likelihood beats the best baseline beyond its error."""
     likelihood = section(facts.evaluation, "likelihood")
     ours = number(likelihood.get("nll_test"))
     others = {
@@ -152,6 +157,7 @@ def baselines(facts: Facts) -> Verdict | None:
 
 
 def overfit(facts: Facts) -> Verdict | None:
+    """How far the held-out likelihood lies above that of the training data."""
     likelihood = section(facts.evaluation, "likelihood")
     test, train = number(likelihood.get("nll_test")), number(likelihood.get("nll_train"))
     if test is None or train is None or not math.isfinite(test - train):
@@ -176,6 +182,7 @@ def overfit(facts: Facts) -> Verdict | None:
 
 
 def quality(facts: Facts) -> Verdict | None:
+    """Whether the samples reach the floor that real data reach."""
     quality = section(facts.evaluation, "sample_quality")
     if not quality:
         return None
@@ -204,6 +211,7 @@ def quality(facts: Facts) -> Verdict | None:
 
 
 def ood(facts: Facts) -> Verdict | None:
+    """Whether the energy knows outsiders better than the baselines do, on sets that are hard."""
     table = aurocs(section(facts.evaluation, "ood"))
     hard = {name: row for name, row in table.items() if "energy" in row and min(row.values()) < EASY_OOD}
     if not table:
@@ -231,6 +239,7 @@ def ood(facts: Facts) -> Verdict | None:
 
 
 def density(facts: Facts) -> Verdict | None:
+    """How far the model of the plane is from the true density."""
     density = section(facts.evaluation, "density2d")
     divergence, kde = number(density.get("kl_true_model")), number(density.get("kde_kl"))
     if divergence is None:

@@ -27,6 +27,7 @@ from .judgement import (
 
 
 def finished(facts: Facts) -> Verdict:
+    """Whether the run did all the steps it was asked for."""
     title = "Completeness"
     status, done, asked = (
         facts.run.get("status"),
@@ -56,6 +57,7 @@ def finished(facts: Facts) -> Verdict:
 
 
 def alarms(facts: Facts) -> Verdict:
+    """What the watchdog raised while training, and its advice."""
     title = "Alarms"
     if not facts.alarms:
         if not facts.metrics:
@@ -76,6 +78,7 @@ def alarms(facts: Facts) -> Verdict:
 
 
 def rejected(facts: Facts) -> Verdict | None:
+    """How many steps were refused for a number that was not finite."""
     steps, values = curve(facts.metrics, "rejected")
     broken = sorted({name for row in facts.metrics for name, value in row.items() if _broken(value)})
     if not len(values) and not broken:
@@ -97,6 +100,7 @@ def rejected(facts: Facts) -> Verdict | None:
 
 
 def settled(facts: Facts) -> Verdict | None:
+    """Whether the energy gap (or a true loss) stood still at the end."""
     title = "Convergence"
     name, unit = ("gap", "nats") if len(curve(facts.metrics, "gap")[1]) else ("loss", "units of the loss")
     _, values = curve(facts.metrics, name)
@@ -129,6 +133,7 @@ def settled(facts: Facts) -> Verdict | None:
 
 
 def acceptance(facts: Facts) -> Verdict | None:
+    """Whether the walkers' moves were accepted often enough, and not too often."""
     values = last_quarter(facts.metrics, "acceptance")
     if values is None:
         return None
@@ -154,6 +159,7 @@ def acceptance(facts: Facts) -> Verdict | None:
 
 
 def temperature(facts: Facts) -> Verdict | None:
+    """Whether the walkers sampled the model at temperature 1."""
     values = last_quarter(facts.metrics, "temperature")
     if values is None:
         return None
@@ -165,6 +171,7 @@ def temperature(facts: Facts) -> Verdict | None:
 
 
 def radius(facts: Facts) -> Verdict | None:
+    """Whether the walkers stayed near the data."""
     values = last_quarter(facts.metrics, "walker_radius")
     if values is None:
         return None
