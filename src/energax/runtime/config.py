@@ -302,3 +302,21 @@ def _leads_to(config: Config, words: Sequence[str]) -> bool:
 def _scalar(value: Any) -> str:
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**9)
     return text.removesuffix("\n").removesuffix("\n...")
+
+
+def known_keys() -> list[str]:
+    """Every dotted key that some recipe may hold, in the order of the schema."""
+    return list(dict.fromkeys(_keys(Config, "")))
+
+
+def _keys(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        groups = [
+            member
+            for member in (field.annotation, *get_args(field.annotation))
+            if isinstance(member, type) and issubclass(member, BaseModel)
+        ]
+        for group in groups:
+            yield from _keys(group, f"{prefix}{name}.")
+        if not groups:
+            yield prefix + name
