@@ -1,5 +1,11 @@
 """Sphinx settings: furo, MyST, API pages from docstrings; every warning is an error in CI."""
 
+import re
+from typing import Any
+
+from docutils import nodes
+from sphinx import addnodes
+
 import energax
 
 project = "energax"
@@ -7,20 +13,27 @@ author = "The energax authors"
 copyright = "2026, the energax authors"
 version = release = energax.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
 myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
 myst_heading_anchors = 3
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["_build"]
-templates_path = ["_templates"]
+default_role = "code"  # docstrings write `name`, as Markdown does
 
-autosummary_generate = True
-autosummary_imported_members = True
-autosummary_ignore_module_all = False
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented"
-autodoc_default_options = {"members": True, "show-inheritance": True, "exclude-members": "__init__, __new__"}
+autodoc_typehints = "signature"
+autodoc_default_options = {
+    "members": True,
+    "show-inheritance": True,
+    "special-members": "__call__",
+    "exclude-members": "__init__, __new__",
+}
+python_maximum_signature_line_length = 100
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
@@ -30,3 +43,67 @@ html_title = f"energax {release}"
 html_theme_options = {"sidebar_hide_name": False}
 html_static_path: list[str] = []
 pygments_style = "friendly"
+
+# files at the root that are pages here: links written for readers of the repository lead to those pages
+PAGES = {"ARCHITECTURE.md": "architecture.md", "CONTRIBUTING.md": "extend.md", "CHANGELOG.md": "changelog.md"}
+
+_ARRAY = r"~?(?:jax\.)?jaxlib\._jax\.Array"
+_BITS = rf"~jaxtyping\.UInt32\[{_ARRAY}, '[24]'\]"
+LONG_TYPES = {
+    rf"~jaxtyping\.Key\[{_ARRAY}, ''\] \| {_BITS} \| {_BITS}": "Key",
+    rf"~jaxtyping\.Shaped\[{_ARRAY}, ''\]": "Scalar",
+    _ARRAY: "Array",
+    r"(?:~|\b)(?:jaxtyping|typing|collections\.abc)\.": "",
+    r"PyTree\[Array\]": "X",
+    r"<function (\w+)>": r"\1",
+    r"<factory>": "...",
+}
+
+
+def root_links(app: Any, path: Any, parent: str, content: list[str]) -> None:
+    """Points links of an included root file at the pages of this site; a link to a plain file keeps its words only."""
+    del app, path, parent
+    for name, page in PAGES.items():
+        content[0] = content[0].replace(f"]({name}", f"](/{page}")
+    content[0] = re.sub(r"\[([^\]]+)\]\((?:CITATION\.cff|LICENSE)\)", r"`\1`", content[0])
+
+
+def plain_formulas(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Keeps |x|, *args and x_ of a docstring's formulas from being read as markup; examples stay as they are."""
+    del app, what, name, obj, options
+    for number, line in enumerate(lines):
+        if not re.match(r"\s*(>>>|\.\.\. )", line):
+            pieces = re.split(r"(``.*?``|`[^`]*`)", line)
+            pieces[::2] = [re.sub(r"\||(?<=\w)_(?=\W|$)", r"\\\g<0>", piece) for piece in pieces[::2]]
+            lines[number] = re.sub(r"(`[^`]+`)(?=[a-z])", r"\1\\ ", "".join(pieces))  # `Array`s: code and a letter
+
+
+def short_types(
+    app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Writes Key, Scalar and Float[Array, "chains dim"], as the source does, for what Python makes of them."""
+    del app, what, name, obj, options
+    return _short(signature), _short(returns)
+
+
+def _short(text: str | None) -> str | None:
+    for long, short in LONG_TYPES.items():
+        text = re.sub(long, short, text) if text else text
+    return text
+
+
+def short_fields(app: Any, tree: Any) -> None:
+    """The same for the types of fields, which never were a signature."""
+    del app
+    for node in tree.findall(addnodes.desc_annotation):
+        text = node.astext()
+        if _short(text) != text:
+            node.children = [nodes.Text(_short(text))]
+
+
+def setup(app: Any) -> None:
+    """Hooks."""
+    app.connect("include-read", root_links)
+    app.connect("autodoc-process-signature", short_types)
+    app.connect("doctree-read", short_fields)
+    app.connect("autodoc-process-docstring", plain_formulas, priority=400)  # before napoleon
