@@ -3,6 +3,6 @@
 from .banana import Banana as Banana
 from .funnel import Funnel as Funnel
 from .gaussian import Gaussian as Gaussian, standard_normal as standard_normal
-from .mixture import GaussianMixture as GaussianMixture, from_sklearn as from_sklearn
+from .mixture import GaussianMixture as GaussianMixture
 from .network import NetworkEnergy as NetworkEnergy
 from .wells import DoubleWell as DoubleWell, ManyWell as ManyWell

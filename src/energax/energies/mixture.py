@@ -66,6 +66,36 @@ class GaussianMixture(AbstractEnergy, AbstractDensity):
             )
         self.log_weights, self.means = log_weights, means
 
+    @classmethod
+    def from_sklearn(cls, fitted: Any) -> "GaussianMixture":
+        """The energy of a fitted `sklearn.mixture.GaussianMixture`, of any covariance type.
+
+        Args:
+            fitted: Has `weights_`, `means_`, `covariances_` and `covariance_type`.
+
+        Raises:
+            ValueError: It is not fitted, or of an unknown covariance type.
+        """
+        if not hasattr(fitted, "covariances_"):
+            raise ValueError(f"GaussianMixture.from_sklearn: the mixture must be fitted; got {type(fitted).__name__}.")
+        k, dim = fitted.means_.shape
+        covariances = np.asarray(fitted.covariances_, np.float64)
+        match fitted.covariance_type:
+            case "full":
+                scales = np.linalg.cholesky(covariances)
+            case "tied":
+                scales = np.broadcast_to(np.linalg.cholesky(covariances), (k, dim, dim))
+            case "diag" | "spherical":
+                scales = np.sqrt(covariances)
+            case other:
+                raise ValueError(f"GaussianMixture.from_sklearn: covariance_type must be sklearn's; got {other!r}.")
+        floating = jnp.zeros(()).dtype
+        return cls(
+            jnp.asarray(np.log(fitted.weights_), floating),
+            jnp.asarray(fitted.means_, floating),
+            jnp.asarray(scales, floating),
+        )
+
     @property
     def is_full(self) -> bool:
         """Whether the scales are triangular factors, not diagonals."""
@@ -114,33 +144,3 @@ class GaussianMixture(AbstractEnergy, AbstractDensity):
         noise = jax.random.normal(spread, self.means.shape[1:], self.means.dtype)
         inverse = self.inverse_scales[k]
         return self.means[k] + (factor_times(inverse, noise) if self.is_full else noise / inverse), k
-
-
-def from_sklearn(fitted: Any) -> GaussianMixture:
-    """The energy of a fitted `sklearn.mixture.GaussianMixture`, of any covariance type.
-
-    Args:
-        fitted: Has `weights_`, `means_`, `covariances_` and `covariance_type`.
-
-    Raises:
-        ValueError: It is not fitted, or of an unknown covariance type.
-    """
-    if not hasattr(fitted, "covariances_"):
-        raise ValueError(f"from_sklearn: the mixture must be fitted; got {type(fitted).__name__} without covariances_.")
-    k, dim = fitted.means_.shape
-    covariances = np.asarray(fitted.covariances_, np.float64)
-    match fitted.covariance_type:
-        case "full":
-            scales = np.linalg.cholesky(covariances)
-        case "tied":
-            scales = np.broadcast_to(np.linalg.cholesky(covariances), (k, dim, dim))
-        case "diag" | "spherical":
-            scales = np.sqrt(covariances)
-        case other:
-            raise ValueError(f"from_sklearn: covariance_type must be full, tied, diag or spherical; got {other!r}.")
-    floating = jnp.zeros(()).dtype
-    return GaussianMixture(
-        jnp.asarray(np.log(fitted.weights_), floating),
-        jnp.asarray(fitted.means_, floating),
-        jnp.asarray(scales, floating),
-    )

@@ -2,4 +2,7 @@
 
 from .activations import ACTIVATIONS as ACTIVATIONS, activation as activation, silu as silu
 from .affine import Affine as Affine
+from .conv import Conv as Conv, ConvNet as ConvNet
+from .convolution import conv as conv
 from .mlp import MLP as MLP, Dense as Dense, FourierFeatures as FourierFeatures
+from .resnet import ResNet as ResNet
