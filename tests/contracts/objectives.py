@@ -24,8 +24,8 @@ BATCH, DIM, CHAINS, STEPS = 16, 2, 16, 4
 class Faulty(AbstractEnergy):
     """A small network on a Gaussian, with two places where a test can plant a fault.
 
-    fault[0] is added to the energy; fault[1] = 1 leaves the energy finite and makes the gradient in `gain` NaN
-    (the square root's slope at 0, times 0).
+    fault[0] tilts the energy; fault[1] = 1 leaves the energy and its slope in x finite and makes the gradient in
+    `gain` NaN (the square root's slope at 0, times 0).
     """
 
     weights: Array
@@ -41,9 +41,9 @@ class Faulty(AbstractEnergy):
         self.fault = jnp.zeros(2)
 
     def __call__(self, x: X, cond: Cond = None) -> Scalar:
-        planted = self.fault[0] + jnp.sqrt((1.0 - self.fault[1]) * (1.0 + self.gain**2))
+        planted = self.fault[0] + 0.1 * jnp.sqrt((1.0 - self.fault[1]) * (1.0 + self.gain**2))
         scale = 1.0 if cond is None else 1.0 / cond
-        return 0.5 * jnp.sum(x**2) + scale * self.gain * jnp.tanh(x @ self.weights) @ self.head + planted
+        return 0.5 * jnp.sum(x**2) + scale * self.gain * jnp.tanh(x @ self.weights) @ self.head + planted * jnp.sum(x)
 
 
 def model() -> Faulty:

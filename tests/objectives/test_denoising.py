@@ -1,5 +1,6 @@
 """Denoising score matching learns the smoothed density exactly, whatever the batch size; and sums of objectives."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -88,11 +89,12 @@ def test_nothing_depends_on_the_batch_size():
     judge_batch_size(lambda x, e: float(jnp.mean(losses(x, e))))
     with pytest.raises(AssertionError):  # planted: a peer divides the score by the batch size
         judge_batch_size(lambda x, e: float(jnp.mean(losses(x, e)) / x.shape[0]))
+    rule = DenoisingScoreMatching(0.5)
+    loss = jax.jit(lambda key, x: rule(key, model, None, {"x": x})[0])
     sizes = {}
-    for num in (64, 4096):  # the objective itself: one expectation, larger noise for the smaller batch
-        rule = DenoisingScoreMatching(0.5)
-        loss = jax.jit(lambda key, rule=rule, num=num: rule(key, model, None, data(num, key))[0])
-        sizes[num] = np.mean([float(loss(jax.random.key(i))) for i in range(4096 // num)])
+    for num in (64, 4096):  # the objective itself: one expectation, whatever the batch
+        keys = jax.random.split(KEY, 4096 // num)
+        sizes[num] = np.mean([float(loss(key, data(num, key)["x"])) for key in keys])
     assert abs(sizes[64] / sizes[4096] - 1.0) < 0.1
 
 
@@ -109,6 +111,7 @@ def test_each_level_of_a_conditional_energy_is_smoothed_by_its_own_noise():
     sigmas, num = (0.2, 0.5, 1.5), 60_000
     rule, batch = MultiscaleDenoising(sigmas, conditional=True), data(num)
 
+    @jax.jit
     def slope(a):
         return jax.grad(lambda a: rule(KEY, Quadratic(a, sigmas), None, batch)[0])(a)
 
@@ -142,7 +145,7 @@ def test_weighted_is_the_sum_and_names_its_parts():
     terms = (DenoisingScoreMatching(0.3), DenoisingScoreMatching(0.9), ContrastiveDivergence(ULA(0.1), 1))
     rule = Weighted(terms, (2.0, 0.5, 1.0), ("fine", "coarse", "cd"))
     state = rule.init(KEY, model, batch)
-    loss, (_, metrics) = rule(KEY, model, state, batch)
+    loss, (_, metrics) = eqx.filter_jit(lambda rule, state: rule(KEY, model, state, batch))(rule, state)
     parts = [
         t(jax.random.fold_in(KEY, i), model, s, batch)[0] for i, (t, s) in enumerate(zip(terms, state, strict=True))
     ]

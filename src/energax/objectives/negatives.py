@@ -97,7 +97,7 @@ def tuning(target: float | None, rate: float, lowest: float, highest: float) -> 
     return Tuning(None if target is None else AdaptiveStep(target, rate, lowest, highest))
 
 
-def check_energy(owner: str, model: AbstractEnergy, xs: PyTree, cond: Cond = None) -> None:
+def check_energy(owner: str, model: Any, xs: PyTree, cond: Cond = None) -> None:
     """Raises ValueError unless `model` maps one row of `xs` to a scalar; traces the model once and runs nothing."""
     if not callable(model):
         raise ValueError(f"{owner}: model must be an energy of one sample; got {type(model).__name__}.")
