@@ -9,6 +9,7 @@ What differs from `jax.random`, whose generator this is: the key of a step is (c
     deviations where float32's 23-bit uniforms end at 5.4. `jax.random` works on these keys too.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -55,6 +56,7 @@ def step_key(key: Key[Array, ""], step: Any) -> Key[Array, ""]:
     return _wrap(k0, k1, jnp.asarray(step).astype(jnp.uint32))
 
 
+@partial(jax.jit, static_argnames=("shape", "dtype"))
 def standard_normal(key: Key[Array, ""], shape: tuple[int, ...], dtype: Any = jnp.float32) -> Float[Array, "..."]:
     """Independent N(0, 1) numbers, one block of random words each.
 
@@ -122,6 +124,7 @@ def _wrap(k0: UInt32[Array, ""], k1: UInt32[Array, ""], step: UInt32[Array, ""])
     return jax.random.wrap_key_data(jnp.stack([k0, k1, step]), impl=_STEPPED)
 
 
+@jax.jit
 def _threefry(k0, k1, x0, x1) -> tuple[UInt32[Array, "..."], UInt32[Array, "..."]]:
     """Threefry-2x32-20 of the counter (x0, x1) under the key (k0, k1): four rounds, then the key again, five times."""
     keys = (k0, k1, k0 ^ k1 ^ jnp.uint32(0x1BD11BDA))

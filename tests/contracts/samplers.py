@@ -1,0 +1,69 @@
+"""The samplers that the laws of `test_samplers.py` are run over: adding one adds one line."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Jaxpr
+
+from energax.core import AbstractEnergy
+from energax.samplers import HMC, MALA, ULA
+
+SAMPLERS = {
+    "ula": lambda: ULA(0.1),
+    "mala": lambda: MALA(0.1),
+    "hmc": lambda: HMC(0.25, 4),
+}
+"""Every sampler of continuous x, at a step that suits a target of unit scale."""
+
+EXACT = ("mala", "hmc")
+"""Those that leave their target exactly invariant."""
+
+GRADIENTS = {"ula": 1, "mala": 1, "hmc": 4}
+"""Gradients a step, as the docstrings promise."""
+
+
+class Counting(AbstractEnergy):
+    """An energy whose value costs one sine a trace and whose gradient one cosine, to be counted in a jaxpr."""
+
+    scale: jax.Array
+
+    def __call__(self, x, cond=None):
+        return jnp.sum(jnp.sin(self.scale * x) + 0.5 * x**2)
+
+
+class Centred(AbstractEnergy):
+    """A Gaussian around `cond`; a pytree of two blocks or one flat array, the same numbers."""
+
+    scale: jax.Array
+
+    def __call__(self, x, cond=None):
+        centre = 0.0 if cond is None else cond
+        flat = x if hasattr(x, "shape") else jnp.concatenate([x["a"].ravel(), x["b"].ravel()])
+        return 0.5 * jnp.sum((self.scale * (flat - centre)) ** 2) + 0.1 * jnp.sum(jnp.cos(3.0 * flat))
+
+
+class Case(NamedTuple):
+    """What most laws share, so that they share a compiled step too."""
+
+    sampler: Any
+    energy: Centred
+    xs: jax.Array
+
+
+def case(name: str) -> Case:
+    """Eight chains in three dimensions."""
+    xs = jax.random.normal(jax.random.key(7), (8, 3))
+    return Case(SAMPLERS[name](), Centred(jnp.array([1.0, 0.5, 2.0])), xs)
+
+
+def count(jaxpr: Jaxpr | ClosedJaxpr, primitive: str) -> int:
+    """How often a primitive is executed by a jaxpr, inner jaxprs included, a scan's body times its length."""
+    total = 0
+    for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
+        times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
+        total += equation.primitive.name == primitive
+        for value in jax.tree.leaves(dict(equation.params), is_leaf=lambda v: isinstance(v, (Jaxpr, ClosedJaxpr))):
+            if isinstance(value, (Jaxpr, ClosedJaxpr)):
+                total += times * count(value, primitive)
+    return total

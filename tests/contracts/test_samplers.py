@@ -1,0 +1,194 @@
+"""The laws of a sampler, run over every member."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from contracts.samplers import EXACT, GRADIENTS, SAMPLERS, Centred, Counting, case, count
+from energax.core import FunctionEnergy
+from energax.numerics import chain_keys, step_key
+from energax.samplers import advance, init_chains, one_step, sample
+from energax.samplers.chains import _advance
+from judges import TARGETS, judge_follows, judge_independence, judge_invariance, judge_movement
+
+each = pytest.mark.parametrize("name", SAMPLERS)
+
+
+def moved(name, num_steps=6, rows=slice(None)):
+    sampler, energy, xs = case(name)
+    return advance(jax.random.key(3), sampler, energy, init_chains(sampler, energy, xs[rows]), num_steps)
+
+
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("truth", TARGETS)
+def test_leaves_skewed_and_tempered_targets_invariant(name, truth):
+    judge_invariance(SAMPLERS[name](), TARGETS[truth]())
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_moves(name):
+    judge_movement(SAMPLERS[name](), TARGETS["tilted well, beta 2"]())
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_follows_a_changed_energy(name):
+    judge_follows(SAMPLERS[name](), num_steps=200)
+
+
+@each
+def test_refresh_renews_every_cached_number(name):
+    sampler, energy, xs = case(name)
+    other = Centred(jnp.array([2.0, 1.0, 1.0]))
+    stale = jax.vmap(lambda x: sampler.init(energy, x))(xs)
+    renewed = jax.vmap(lambda s: sampler.refresh(other, s))(stale)
+    fresh = jax.vmap(lambda x: sampler.init(other, x))(xs)
+    jax.tree.map(np.testing.assert_array_equal, renewed, fresh)
+
+
+@each
+def test_scan_is_a_loop(name):
+    sampler, energy, xs = case(name)
+    chains, info = moved(name)
+    keys = chain_keys(jax.random.key(3), len(xs))
+    states = jax.vmap(lambda x: sampler.init(energy, x))(xs)
+    acceptance, step = [], jax.jit(lambda index, states: one_step(sampler, keys, index, energy, states))
+    for index in range(6):
+        states, last = step(index, states)
+        acceptance.append(last.acceptance)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5), chains.states, states)
+    np.testing.assert_allclose(info.acceptance, np.mean(acceptance, 0), rtol=1e-5)
+    np.testing.assert_allclose(info.energy, last.energy, rtol=1e-4, atol=1e-5)
+
+
+@each
+def test_vmap_is_a_loop_over_chains(name):
+    sampler, energy, xs = case(name)
+    key = step_key(chain_keys(jax.random.key(3), 8)[5], 0)
+    alone, _ = jax.jit(lambda key, x: sampler.step(key, energy, sampler.init(energy, x)))(key, xs[5])
+    states = jax.vmap(lambda x: sampler.init(energy, x))(xs)
+    together, _ = jax.jit(lambda keys, s: one_step(sampler, keys, 0, energy, s))(
+        chain_keys(jax.random.key(3), 8), states
+    )
+    np.testing.assert_allclose(alone.x, together.x[5], rtol=1e-5, atol=1e-6)
+
+
+@each
+def test_a_chain_does_not_know_how_many_there_are(name):
+    whole, _ = moved(name)
+    few, _ = moved(name, rows=slice(0, 3))
+    np.testing.assert_allclose(few.states.x, whole.states.x[:3], rtol=1e-5, atol=1e-6)
+
+
+@each
+def test_chains_shard(name):
+    sampler, energy, xs = case(name)
+    whole, _ = moved(name)
+    mesh = Mesh(np.array(jax.devices()[:8]), ("data",))
+    split = jax.device_put(init_chains(sampler, energy, xs), NamedSharding(mesh, PartitionSpec("data")))
+    sharded, _ = advance(jax.random.key(3), sampler, energy, split, 6)
+    assert len({shard.device for shard in sharded.states.x.addressable_shards}) == 8
+    np.testing.assert_allclose(sharded.states.x, whole.states.x, rtol=1e-5, atol=1e-6)
+
+
+@each
+def test_x_may_be_a_pytree(name):
+    sampler, energy, xs = case(name)
+    flat, _ = moved(name)
+    tree, _ = advance(
+        jax.random.key(3), sampler, energy, init_chains(sampler, energy, {"a": xs[:, :1], "b": xs[:, 1:]}), 6
+    )
+    again = np.concatenate([tree.states.x["a"], tree.states.x["b"]], 1)
+    np.testing.assert_allclose(again, flat.states.x, rtol=1e-5, atol=1e-5)
+
+
+@each
+def test_conditions_go_with_their_chains(name):
+    sampler, energy, xs = case(name)
+    cond = jnp.arange(8.0)[:, None] * jnp.ones(3)[None, :]
+    chains, _ = advance(jax.random.key(3), sampler, energy, init_chains(sampler, energy, xs, cond), 6, cond)
+    closed = energy.given(cond[4])
+    alone, _ = advance(jax.random.key(3), sampler, closed, init_chains(sampler, closed, xs), 6)
+    np.testing.assert_allclose(chains.states.x[4], alone.states.x[4], rtol=1e-4, atol=1e-5)
+
+
+@each
+def test_one_compile(name):
+    sampler, energy, xs = case(name)
+    chains = init_chains(sampler, energy, xs)
+    advance(jax.random.key(3), sampler, energy, chains, 6)
+    before = _advance._cached._cache_size()
+    for seed, step_size in ((4, 0.02), (5, 0.03)):
+        other = type(sampler)(step_size, 4) if name == "hmc" else type(sampler)(step_size)
+        chains, _ = advance(jax.random.key(seed), other, Centred(energy.scale + seed), chains, 6)
+    assert _advance._cached._cache_size() == before
+
+
+@each
+def test_gradients_a_step(name):
+    sampler, energy, x = SAMPLERS[name](), Counting(jnp.ones(())), jnp.zeros(3)
+    state = sampler.init(energy, x)
+    jaxpr = jax.make_jaxpr(lambda key, state: sampler.step(key, energy, state))(jax.random.key(0), state)
+    assert count(jaxpr, "cos") == GRADIENTS[name]
+    assert count(jaxpr, "sin") <= GRADIENTS[name]
+
+
+@each
+def test_draws_are_recorded_in_time(name):
+    sampler, energy, xs = case(name)
+    chains, draws = sample(jax.random.key(3), sampler, energy, init_chains(sampler, energy, xs), 2, thin=2, burn_in=2)
+    whole, _ = moved(name)
+    assert draws.x.shape == (8, 2, 3)
+    assert draws.energy.shape == draws.acceptance.shape == draws.divergent.shape == (8, 2)
+    np.testing.assert_allclose(draws.x[:, -1], whole.states.x, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(chains.states.x, whole.states.x, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(draws.energy, jax.vmap(jax.vmap(energy))(draws.x), rtol=1e-4, atol=1e-5)
+
+
+@each
+def test_inside_another_jit_the_numbers_are_the_same(name):
+    sampler, energy, xs = case(name)
+    inner = jax.jit(lambda key, xs: advance(key, sampler, energy, init_chains(sampler, energy, xs), 6)[0].states.x)
+    np.testing.assert_allclose(inner(jax.random.key(3), xs), moved(name)[0].states.x, rtol=1e-5, atol=1e-6)
+
+
+@each
+def test_chains_draw_their_own_noise(name):
+    judge_independence(SAMPLERS[name](), num_steps=100)
+
+
+@each
+def test_a_non_finite_energy_is_flagged(name):
+    sampler, wall = SAMPLERS[name](), FunctionEnergy(lambda x: jnp.sum(x**2 / 0.0) * 0.0)
+    step = jax.jit(lambda key, x: sampler.step(key, wall, sampler.init(wall, x)))
+    state, info = step(jax.random.key(0), jnp.ones(2))
+    assert bool(info.divergent)
+    if name in EXACT:
+        assert float(info.acceptance) == 0.0
+        np.testing.assert_array_equal(state.x, jnp.ones(2))
+
+
+def test_refuses_at_the_door():
+    sampler, energy, xs = case("mala")
+    chains = init_chains(sampler, energy, xs)
+    key = jax.random.key(0)
+    refused = {
+        "must be finite; got nan": lambda: init_chains(sampler, energy, xs.at[3, 1].set(jnp.nan)),
+        "must be floating point": lambda: init_chains(sampler, energy, jnp.zeros((4, 3), jnp.int32)),
+        "must be an array": lambda: init_chains(sampler, energy, [1.0, 2.0]),
+        "as many chains": lambda: init_chains(sampler, energy, {"a": xs, "b": xs[:4]}),
+        "scalar": lambda: init_chains(sampler, lambda x: x**2, xs),
+        "finite at every start; got inf at chain 0": lambda: init_chains(sampler, lambda x: jnp.sum(x) + jnp.inf, xs),
+        "one row a chain \\(8\\)": lambda: init_chains(sampler, energy, xs, jnp.zeros((3, 3))),
+        "cond must be None": lambda: init_chains(sampler, lambda x: jnp.sum(x), xs, jnp.zeros((8, 3))),
+        "num_steps must be an integer >= 1; got 0": lambda: advance(key, sampler, energy, chains, 0),
+        "one typed key": lambda: advance(jax.random.PRNGKey(0), sampler, energy, chains, 1),
+        "thin must be an integer >= 1": lambda: sample(key, sampler, energy, chains, 1, thin=0),
+        "burn_in must be an integer >= 0": lambda: sample(key, sampler, energy, chains, 1, burn_in=-1),
+        "energy must be": lambda: advance(key, sampler, 3.0, chains, 1),
+    }
+    for message, call in refused.items():
+        with pytest.raises(Exception, match=f"{message}|Type-check") as caught:
+            call()
+        assert isinstance(caught.value, ValueError) or "Type-check" in str(caught.value), message
