@@ -123,7 +123,7 @@ BAD = {
     "gap blows up": (lambda seed: _after(healthy(seed), "gap", -_grow(1, 3e5)), {"gap"}),
     "score matching blows up": (lambda seed: _after(healthy(seed, kind="dsm"), "loss", _grow(1, 1e6)), {"gap"}),
     "steps too small": (
-        lambda seed: _after(_after(healthy(seed), "acceptance", 0.9998), "step_size", 1e-6),
+        lambda seed: _after(_after(healthy(seed), "acceptance", 0.99995), "step_size", 1e-6),
         {"acceptance-high"},
     ),
     "walkers overflow": (lambda seed: _after(healthy(seed), "evicted", 3.0), {"evicted"}),
@@ -170,6 +170,13 @@ def test_once_an_episode():
     rejected[[10, 12, 30, 200]] = 1
     alarms = Watchdog().look(np.arange(400), {"rejected": rejected})
     assert [alarm.step for alarm in alarms] == [10, 200]
+
+
+def test_a_flat_young_energy_is_no_lazy_sampler():
+    """Measured: CD on rings, MALA with step 0.01, accepts 0.9995 for its first 400 steps and then learns well."""
+    young = np.concatenate([np.full(400, 0.9995), np.full(100, 0.998)])
+    assert Watchdog().look(np.arange(500), {"acceptance": young}) == []
+    assert [a.step for a in Watchdog().look(np.arange(600), {"acceptance": np.full(600, 0.9995)})] == [499]
 
 
 def test_warn_turns_into_stop_once():

@@ -87,11 +87,13 @@ def acceptance_high(row: Row, memory: Memory, settings: Settings) -> Finding | N
     size, before = _known(row, "step_size"), memory.last
     memory.last = size
     adapting = size is not None and before is not None and size > 1.001 * before
-    # Exactly 1 is the mark of a kernel without a test; it says nothing about how far walkers move.
-    streak = memory.count(settings.acceptance_high < value < 1.0 and not adapting)
-    if streak < 2 * settings.patience:
+    # Exactly 1 is the mark of a kernel without a test; it says nothing about how far walkers move. A little above the
+    # bound is also what a flat young energy gives at a sound step size: there it must last five times as long.
+    weight = 1.0 if 1 - value < 0.2 * (1 - settings.acceptance_high) else 0.2
+    streak = memory.count(settings.acceptance_high < value < 1.0 and not adapting, weight)
+    if streak < 2 * settings.patience - 1e-6:
         return None
-    return Finding("warn", f"Walkers accept {value:.5f} of their moves, for {streak:.0f} steps: they hardly move.")
+    return Finding("warn", f"Walkers accept {value:.6f} of their moves, and have for long: they hardly move.")
 
 
 def gap_blow_up(row: Row, memory: Memory, settings: Settings) -> Finding | None:

@@ -104,17 +104,14 @@ def _finish(pid: int, reading: int) -> bytes:
 def resumes(rule: str, folder: Path, num: int, seed: int) -> Tally:
     """`num` runs killed at a random moment and resumed; a different byte in the last state counts as silent."""
     rng, tally, cache = random.Random(seed), Tally(), folder / "cache"
-    pid, reading = _start(rule, folder / "whole", cache)
-    os.read(reading, 8)  # the first chunk is done: compiled
-    began = time.monotonic()
-    right = _finish(pid, reading)
-    seconds = time.monotonic() - began
+    right = _finish(*_start(rule, folder / "whole", cache))
     inside, at = 0, []
     for number in range(num):
         place = folder / f"cut-{number}"
         pid, reading = _start(rule, place, cache)
-        os.read(reading, 8)
-        time.sleep(rng.uniform(0, 0.9 * seconds))
+        for _ in range(rng.randrange(1, STEPS // CHUNK)):
+            os.read(reading, 8)  # a chunk is done
+        time.sleep(rng.uniform(0, 0.02))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(reading)
