@@ -79,7 +79,7 @@ def test_image_run_in_order(image_page):
         "Usable with care",
         "“low-acceptance” at step 150",
         "lower the learning rate or the step size",
-        "Held-out NLL 18.6 against 23 nats per image for the best baseline, GMM-10",
+        "Held-out NLL 18.6 against 23.0 nats per image for the best baseline, GMM-10",
         "A baseline wins on blends (KDE 0.815 against 0.773)",
         "the loss of contrastive training is no measure of progress",
         "14.0 effective chains of 300",

@@ -155,8 +155,15 @@ def test_convergence_of_the_gap():
     gone = [{"step": i, "gap": 0.1 if i < 36 else 1e5} for i in range(1, 41)]
     assert level("Convergence", metrics=gone) == "bad"
     assert level("Convergence", metrics=falling[:7]) == "unknown"
+    slow = [{"step": i, "gap": 0.02 * i} for i in range(1, 41)]  # 0.2 nats a quarter: little in 64 dimensions, not in 2
+    assert level("Convergence", {"dataset": {"shape": [64]}}, metrics=slow) == "ok"
+    assert level("Convergence", {"dataset": {"shape": [2]}}, metrics=slow) == "warn"
     assert level("Convergence", metrics=[{"step": i, "loss": 10.0 / i} for i in range(1, 41)]) == "warn"
     assert level("Convergence", metrics=[{"step": i, "loss": 3.0} for i in range(1, 41)]) == "ok"
+
+
+def test_overfitting_without_a_shape_is_not_judged():
+    assert level("Overfitting", {"likelihood": {"nll_test": 18.0, "nll_train": 1.0}}) == "unknown"
 
 
 def likelihood(**more: object) -> dict:
@@ -194,13 +201,20 @@ def test_overfitting_by_dimension(gap, wanted):
         ({"value": 2.9, "floor": 2.0}, "ok"),
         ({"value": 3.1, "floor": 2.0}, "warn"),
         ({"value": 10.1, "floor": 2.0}, "bad"),
-        ({"value": 3.1, "floor": 2.0, "se": 0.4}, "ok"),
-        ({"value": 0.002, "floor": -0.001, "se": 0.001}, "ok"),
-        ({"value": 0.003, "floor": -0.001, "se": 0.001}, "warn"),
+        ({"value": 3.1, "floor": 2.0, "se": 0.56}, "ok"),
+        ({"value": 3.1, "floor": 2.0, "se": 0.4, "floor_se": 0.4}, "ok"),
+        ({"value": 3.1, "floor": 2.0, "se": 0.5}, "warn"),
+        ({"value": 0.0009, "floor": -0.001, "se": 0.001}, "ok"),
+        ({"value": 0.0011, "floor": -0.001, "se": 0.001}, "warn"),
     ],
 )
 def test_sample_quality_beside_its_floor(entry, wanted):
     assert level("Sample quality", {"sample_quality": {"frechet": entry}}) == wanted
+
+
+@pytest.mark.parametrize(("value", "wanted"), [(0.54, "ok"), (0.56, "warn"), (0.91, "bad")])
+def test_accuracy_of_the_two_sample_test_starts_at_one_half(value, wanted):
+    assert level("Sample quality", {"sample_quality": {"c2st": {"value": value, "floor": 0.5, "se": 0.025}}}) == wanted
 
 
 def test_samples_too_near_to_the_training_data():

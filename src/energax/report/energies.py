@@ -26,7 +26,7 @@ from .canvas import (
     short,
 )
 from .gather import RunFolder, number, section
-from .judgement import aurocs, label, say
+from .judgement import aurocs, label, nats, say
 
 _OOD = "energy_ood__"
 _MOST_SETS = 12
@@ -166,7 +166,7 @@ def likelihood_panel(evaluation: Mapping[str, Any]) -> Panel | None:
                 ax.errorbar(scores[name], -place, xerr=error, color=RED, capsize=3, linewidth=1.4)
             ax.plot(scores[name], -place, marker="D" if mine else "o", markersize=7, color=RED if mine else SOFT)
             ax.annotate(
-                say(scores[name], 4),
+                nats(scores[name]),
                 (scores[name], -place),
                 xytext=(0, 7),
                 textcoords="offset points",

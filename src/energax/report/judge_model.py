@@ -24,10 +24,12 @@ from .judgement import (
     Facts,
     Verdict,
     aurocs,
+    dimensions,
     ess_share,
     floor_level,
     label,
     longest,
+    nats,
     say,
 )
 
@@ -132,13 +134,13 @@ def baselines(facts: Facts) -> Verdict | None:
     if ours is None or not math.isfinite(ours):
         return Verdict("unknown", title, "No held-out likelihood was measured.")
     if not others:
-        return Verdict("unknown", title, f"Held-out NLL {say(ours, 4)}, but no baseline to hold it against.")
+        return Verdict("unknown", title, f"Held-out NLL {nats(ours)}, but no baseline to hold it against.")
     name = min(others, key=lambda key: others[key] or 0.0)
     best = others[name] or 0.0
     error = number(likelihood.get("nll_test_se")) or 0.0
     units = likelihood.get("units") or "nats"
     sentence = (
-        f"Held-out NLL {say(ours, 4)} against {say(best, 4)} {units} for the best baseline, {label(name)} "
+        f"Held-out NLL {nats(ours)} against {nats(best)} {units} for the best baseline, {label(name)} "
         "(lower is better)."
     )
     if ours > best:
@@ -151,7 +153,7 @@ def baselines(facts: Facts) -> Verdict | None:
     careful = number(bracket[1]) if isinstance(bracket, list) and len(bracket) == 2 else None
     if careful is not None and not careful < best:
         return Verdict(
-            "warn", title, f"{sentence} The careful end of the bracket, {say(careful, 4)}, gives the lead away."
+            "warn", title, f"{sentence} The careful end of the bracket, {nats(careful)}, gives the lead away."
         )
     return Verdict("ok", title, sentence)
 
@@ -162,13 +164,10 @@ def overfit(facts: Facts) -> Verdict | None:
     test, train = number(likelihood.get("nll_test")), number(likelihood.get("nll_train"))
     if test is None or train is None or not math.isfinite(test - train):
         return None
-    shape = section(facts.evaluation, "dataset").get("shape")
-    dim = (
-        math.prod(shape)
-        if isinstance(shape, list) and shape and all(isinstance(n, int) and n > 0 for n in shape)
-        else 64
-    )
-    gap = test - train
+    gap, dim = test - train, dimensions(facts.evaluation)
+    if dim is None:
+        said = f"Held-out NLL is {say(gap)} nats above that of the training data; the bar needs the shape of the data."
+        return Verdict("unknown", "Overfitting", said)
     warn, bad = OVERFIT_WARN * dim, OVERFIT_BAD * dim
     error = number(likelihood.get("nll_test_se")) or 0.0
     sentence = (
@@ -190,7 +189,7 @@ def quality(facts: Facts) -> Verdict | None:
     worst, far = "ok", []
     for name in quality:
         entry = section(quality, name)
-        level = floor_level(entry)
+        level = floor_level(name, entry)
         if level in ("warn", "bad"):
             far.append(f"{label(name)} {say(number(entry['value']))} (floor {say(number(entry['floor']))})")
             worst = max(worst, level, key=LEVELS.index)

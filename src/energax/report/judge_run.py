@@ -14,6 +14,7 @@ from .judgement import (
     ACCEPT_LOW,
     DRIFT_ERRORS,
     DRIFT_NATS,
+    DRIFT_PER_DIMENSION,
     GAP_BLOW_UP,
     RADIUS_BAD,
     REJECTED_BAD,
@@ -21,6 +22,7 @@ from .judgement import (
     TEMPERATURE_WARN,
     Facts,
     Verdict,
+    dimensions,
     last_quarter,
     say,
 )
@@ -112,7 +114,8 @@ def settled(facts: Facts) -> Verdict | None:
     drift = abs(float(last.mean() - before.mean()))
     noise = math.sqrt((before.var() + last.var()) / quarter) if quarter > 1 else 0.0
     typical = float(np.median(np.abs(values)))
-    allowed = max(DRIFT_NATS if name == "gap" else 0.05 * abs(float(last.mean())), DRIFT_ERRORS * noise)
+    still = min(DRIFT_NATS, DRIFT_PER_DIMENSION * (dimensions(facts.evaluation) or math.inf))
+    allowed = max(still if name == "gap" else 0.05 * abs(float(last.mean())), DRIFT_ERRORS * noise)
     what = "energy gap" if name == "gap" else "loss"
     if name == "gap" and abs(float(last.mean())) > max(GAP_BLOW_UP * typical, 10 * DRIFT_NATS):
         return Verdict(
@@ -129,7 +132,7 @@ def settled(facts: Facts) -> Verdict | None:
         return Verdict(
             "warn", title, f"{sentence} Training had not settled: more steps, or a smaller learning rate, may help."
         )
-    return Verdict("ok", title, sentence)
+    return Verdict("ok", title, f"{sentence} Settled is not the same as good: see the likelihood and the samples.")
 
 
 def acceptance(facts: Facts) -> Verdict | None:

@@ -17,10 +17,12 @@ LOG_Z_AGREE, LOG_Z_BAD = 1.0, 3.0  # nats
 AIS_ESS_WARN, AIS_ESS_BAD = 0.05, 0.01  # share of the chains
 ACCEPT_BAD_LOW, ACCEPT_LOW, ACCEPT_HIGH, ACCEPT_BAD_HIGH = 0.05, 0.4, 0.95, 0.995
 REJECTED_BAD = 0.01  # share of the training steps
-DRIFT_NATS, DRIFT_ERRORS = 0.5, 3.0
+DRIFT_NATS, DRIFT_PER_DIMENSION, DRIFT_ERRORS = 0.5, 0.03, 3.0
 GAP_BLOW_UP = 20.0  # times the run's own median
 OVERFIT_WARN, OVERFIT_BAD = 0.03, 0.15  # nats per dimension
 FLOOR_WARN, FLOOR_BAD = 1.5, 5.0  # times the train-versus-held-out floor
+FLOOR_ERRORS = 2.0
+ACCURACY_BAD = 0.9  # of the classifier two-sample test
 COPY_WARN = 0.8  # distance to the nearest training item, samples over held-out
 EASY_OOD = 0.999  # a set on which every score is this good proves nothing
 KL_BAD, MASS_WARN, MASS_BAD = 0.5, 0.05, 0.2
@@ -75,6 +77,26 @@ def say(value: float | None, digits: int = 3) -> str:
     return text.replace("-", "−")
 
 
+def nats(value: float | None) -> str:
+    """A likelihood with the same places for all: one behind the point from ten on, else three.
+
+    Example:
+        >>> nats(23.0), nats(1.64), nats(None)
+        ('23.0', '1.640', 'unknown')
+    """
+    if value is None or not math.isfinite(value):
+        return say(value)
+    return f"{value:,.{1 if abs(value) >= 10 else 3}f}".replace("-", "−")
+
+
+def dimensions(evaluation: Mapping[str, Any]) -> int | None:
+    """How many numbers one sample holds, where the evaluation says so."""
+    shape = section(evaluation, "dataset").get("shape")
+    if not isinstance(shape, list) or not shape or not all(isinstance(n, int) and n > 0 for n in shape):
+        return None
+    return math.prod(shape)
+
+
 def longest(runs: Any) -> Mapping[str, Any] | None:
     """The run of log_z's list with the most temperatures (then the most chains) whose estimate is a number."""
     if not isinstance(runs, list):
@@ -91,19 +113,20 @@ def ess_share(run: Mapping[str, Any]) -> float | None:
     return ess / chains if ess is not None and chains else None
 
 
-def floor_level(entry: Mapping[str, Any]) -> str:
+def floor_level(name: str, entry: Mapping[str, Any]) -> str:
     """The level of one sample-quality value beside its floor; "unknown" where either is missing.
 
-    A value passes if it lies within three standard errors of its floor, or under 1.5 times a positive floor.
+    A value passes if it lies within two standard errors of its floor, or under 1.5 times a positive floor. The accuracy
+    of the two-sample test starts at one half, so that no multiple of it is a measure: there only the errors count.
     """
-    value, floor, error = (number(entry.get(name)) for name in ("value", "floor", "se"))
+    value, floor, error, other = (number(entry.get(key)) for key in ("value", "floor", "se", "floor_se"))
     if value is None or floor is None or math.isnan(value) or math.isnan(floor):
         return "unknown"
-    if (
-        value <= floor
-        or (error is not None and value - floor <= 3 * error)
-        or (floor > 0 and value <= FLOOR_WARN * floor)
-    ):
+    if value <= floor or value - floor <= FLOOR_ERRORS * math.hypot(error or 0.0, other or 0.0):
+        return "ok"
+    if name == "c2st":
+        return "bad" if value > ACCURACY_BAD else "warn"
+    if floor > 0 and value <= FLOOR_WARN * floor:
         return "ok"
     return "bad" if floor > 0 and value > FLOOR_BAD * floor else "warn"
 

@@ -3,6 +3,7 @@
 import datetime as dt
 import math
 import shlex
+from pathlib import Path
 from typing import Any
 
 from energax.errors import EnergaxError
@@ -10,7 +11,7 @@ from energax.runtime import config as recipes
 
 from .canvas import short
 from .gather import RunFolder, dataset_name, number, section
-from .judgement import label, longest, say
+from .judgement import label, longest, nats, say
 
 Pairs = list[tuple[str, str]]
 
@@ -45,7 +46,8 @@ def facts(run: RunFolder) -> Pairs:
     """When, how long, how far, with what."""
     info = run.info
     done, asked = number(info.get("steps_done")), number(info.get("steps_asked"))
-    noise = section(run.evaluation, "dataset").get("dequantisation")
+    data = section(run.evaluation, "dataset")
+    noise = data.get("dequantisation")
     pairs = [
         ("Started", _moment(info.get("started"))),
         ("Took", _duration(number(info.get("seconds")))),
@@ -53,10 +55,8 @@ def facts(run: RunFolder) -> Pairs:
         ("Status", _text(info.get("status"))),
         ("Seed", say(number(info.get("seed")), 12) if number(info.get("seed")) is not None else ""),
         ("Device", _text(info.get("device"))),
-        (
-            "Noise on the data",
-            noise if isinstance(noise, str) else say(number(noise)) if number(noise) is not None else "",
-        ),
+        ("Data from", ", ".join(word for word in (_text(data.get("source")), _text(data.get("licence"))) if word)),
+        ("Noise on the data", "none" if noise == 0 else _text(noise) if number(noise) is None else say(number(noise))),
     ]
     return [(name, value) for name, value in pairs if value]
 
@@ -71,11 +71,11 @@ def tiles(run: RunFolder) -> list[tuple[str, str, str]]:
         others = {
             n: number(section(likelihood, "baselines", n).get("nll_test")) for n in section(likelihood, "baselines")
         }
-        beside = ", ".join(f"{label(name)} {say(value, 3)}" for name, value in others.items() if value is not None)
+        beside = ", ".join(f"{label(name)} {nats(value)}" for name, value in others.items() if value is not None)
         bits = number(likelihood.get("bits_per_dim"))
         more = f" ({say(bits)} bits per dimension)" if bits is not None else ""
         found.append(
-            (say(nll, 3), f"{_text(likelihood.get('units')) or 'nats'}, held-out NLL{more}", beside or "no baselines")
+            (nats(nll), f"{_text(likelihood.get('units')) or 'nats'}, held-out NLL{more}", beside or "no baselines")
         )
     divergence = number(section(evaluation, "density2d").get("kl_true_model"))
     if divergence is not None:
@@ -89,7 +89,7 @@ def tiles(run: RunFolder) -> list[tuple[str, str, str]]:
         low, high = number(forward["estimate"]) or 0.0, number(reverse["estimate"]) or 0.0
         found.append(
             (
-                say(abs(high - low), 2),
+                "< 0.01" if abs(high - low) < 0.01 else say(abs(high - low), 2),
                 "nats between two routes to log Z",
                 f"{say(low, 4)} forward, {say(high, 4)} reverse",
             )
@@ -107,7 +107,11 @@ def tiles(run: RunFolder) -> list[tuple[str, str, str]]:
 
 def commands(run: RunFolder) -> list[tuple[str, str]]:
     """The exact command lines, each with what it does."""
-    folder = shlex.quote(run.path.name)
+    folder = run.path.name
+    out = _text(run.config.get("out"))
+    if out and Path(out).name == run.path.resolve().parent.name:
+        folder = f"{out}/{folder}"
+    folder = shlex.quote(folder)
     # The config is validated before any of its words becomes a command: what a file says is never pasted as it stands.
     train = ""
     try:

@@ -173,7 +173,7 @@ def quality_table(evaluation: Mapping[str, Any]) -> Table | None:
                 )
             )
         elif number(entry.get("value")) is not None:
-            level = floor_level(entry)
+            level = floor_level(name, entry)
             rows.append(
                 (
                     Cell(_LONG_NAMES.get(name, name)),
