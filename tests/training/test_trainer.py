@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from energax.core import AbstractObjective
-from energax.training import Dequantise, Phase, Trainer, averaged, explain, run_steps, scan_steps, split
+from energax.training import Dequantise, Phase, Trainer, averaged, explain, guard, run_steps, scan_steps, split
 
 KEY = jax.random.key(0)
 BATCH = {"x": jnp.ones((4, 3))}
@@ -95,6 +95,15 @@ def test_large_but_finite_numbers_are_not_refused():
     state, metrics = trainer.step(trainer.init(KEY, jnp.ones(3), BATCH), BATCH)
     assert float(metrics["rejected"]) == 0.0
     np.testing.assert_allclose(state.model, 0.0, atol=1e-6)
+
+
+def test_finiteness_by_one_sum_is_exact():
+    finite = jax.jit(guard.finite)
+    assert finite(jnp.full(100_000, 3.3e38))
+    assert finite(jnp.full(4, 1e-44))
+    assert finite(jnp.full(5, 3e38, jnp.bfloat16))
+    for bad in ([jnp.inf], [-jnp.inf], [jnp.nan], [jnp.inf, -jnp.inf]):
+        assert not finite(jnp.concatenate([jnp.full(1000, -3.3e38), jnp.array(bad)]))
 
 
 def test_every_leaf_has_its_code():

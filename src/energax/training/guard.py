@@ -1,8 +1,7 @@
 """Finiteness at the gate: what a step made is looked at before any of it is let in; the first bad leaf gets a code.
 
-Cost: one pass of multiply-adds over gradients, parameters, optimiser and objective state. Only where that screening
-sum is not finite are the leaves looked at one by one, so a number too large to be squared in float32 is not taken
-for an infinity.
+Cost: one pass of sums over batch, gradients, parameters, optimiser and objective state: 0 to 1.5 % of a step of an
+MLP 2x128, within the noise of the measurement (`benchmarks/bench_training.py`).
 """
 
 from typing import Any, NamedTuple
@@ -45,7 +44,7 @@ def paths(tree: Any) -> list[str]:
 
 
 def squares(leaves: list[Array]) -> Float[Array, ""]:
-    """The sum of squares over all leaves: NaN or infinite if any entry is (or is too large to be squared)."""
+    """The sum of squares over all leaves, in float32."""
     total = jnp.zeros((), jnp.float32)
     for leaf in leaves:
         flat = leaf.astype(jnp.float32).ravel()
@@ -53,24 +52,22 @@ def squares(leaves: list[Array]) -> Float[Array, ""]:
     return total
 
 
-def first_bad(batch: list[Array], turn: list[Array], screen: Float[Array, ""], offset: int) -> Int[Array, ""]:
+def first_bad(batch: list[Array], turn: list[Array], offset: int) -> Int[Array, ""]:
     """The code of the first leaf that holds a non-finite entry; 0 if all are finite.
 
     Args:
         batch: The batch's leaves: codes -1, -2, ... in their order.
         turn: The turn's leaves, in the order of `PARTS`: codes offset + 1, offset + 2, ...
-        screen: `squares` of all of them; where it is finite nothing else is looked at.
         offset: Leaves of the phases before this one.
     """
-
-    def search(_: None) -> Int[Array, ""]:
-        leaves = batch + turn
-        codes = [-(i + 1) for i in range(len(batch))] + [offset + i + 1 for i in range(len(turn))]
-        bad = jnp.stack([~_finite(leaf) for leaf in leaves])
-        return jnp.where(jnp.any(bad), jnp.array(codes, jnp.int32)[jnp.argmax(bad)], jnp.int32(0))
-
-    return jax.lax.cond(jnp.isfinite(screen), lambda _: jnp.int32(0), search, None)
+    codes = [-(i + 1) for i in range(len(batch))] + [offset + i + 1 for i in range(len(turn))]
+    bad = jnp.stack([~finite(leaf) for leaf in batch + turn])
+    return jnp.where(jnp.any(bad), jnp.array(codes, jnp.int32)[jnp.argmax(bad)], jnp.int32(0))
 
 
-def _finite(leaf: Array) -> Bool[Array, ""]:
-    return jnp.all(jnp.isfinite(leaf))
+def finite(leaf: Array) -> Bool[Array, ""]:
+    """Whether every entry of a leaf is finite, by one sum; exact for fewer than 2^40 entries.
+
+    Infinities and NaN survive any sum. Scaled by 2^-40, finite float32 numbers cannot overflow theirs.
+    """
+    return jnp.isfinite(jnp.sum(leaf.astype(jnp.float32) * jnp.float32(2.0**-40)))

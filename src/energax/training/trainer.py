@@ -167,11 +167,8 @@ class _Turn(eqx.Module):
             updates, optimizer = self.phase.optimizer.update(gradient, self.optimizer, moving)
         moved = eqx.apply_updates(moving, updates)
         ours = [guard.floats(part) for part in (carried, loss, gradient, moved, optimizer)]
-        given = guard.floats(batch)
-        norm = guard.squares(ours[2])
-        screen = norm + guard.squares(given + ours[0] + ours[1] + ours[3] + ours[4])
-        code = guard.first_bad(given, [leaf for part in ours for leaf in part], screen, self.offset)
-        seen = {**seen, "loss": loss, "grad_norm": jnp.sqrt(norm), "first_bad": code}
+        code = guard.first_bad(guard.floats(batch), [leaf for part in ours for leaf in part], self.offset)
+        seen = {**seen, "loss": loss, "grad_norm": jnp.sqrt(guard.squares(ours[2])), "first_bad": code}
         return eqx.combine(moved, still), optimizer, carried, seen
 
 
