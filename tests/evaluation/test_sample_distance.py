@@ -7,7 +7,7 @@ from scipy.stats import wasserstein_distance_nd
 
 from energax.evaluation import c2st, class_total_variation, mmd, nearest_neighbour, sliced_wasserstein
 from energax.evaluation.rows import jackknife_error
-from energax.evaluation.sample_distance import kernel, unbiased_mmd2
+from energax.evaluation.sample_distance import _permutation_p, kernel, unbiased_mmd2
 
 
 def gaussians(seed, n=120, dim=3, shift=0.0, scale=1.0):
@@ -59,12 +59,17 @@ def test_mmd_under_the_null_is_zero_on_average_and_p_values_are_flat():
     assert 0.4 < np.median([f.se for f in found]) / values.std(ddof=1) < 2.5
 
 
-def test_permutation_null_equals_relabelling_by_hand():
-    x, y = gaussians(0, 30), gaussians(1, 30, shift=0.3)
-    found = mmd(x, gaussians(2, 30), y, num_permutations=20, seed=4)
-    rng = np.random.default_rng([4])
-    assert 1 / 21 <= found.p_value <= 1.0
-    assert rng is not None
+def test_permutation_p_is_the_count_over_relabellings():
+    x, y = gaussians(0, 12), gaussians(1, 9, shift=0.4)
+    widths, both = np.array([1.0]), np.concatenate([gaussians(0, 12), gaussians(1, 9, shift=0.4)])
+    parts = kernel(x, x, widths), kernel(y, y, widths), kernel(x, y, widths)
+    value = unbiased_mmd2(*parts)
+    rng, count = np.random.default_rng([7, 1]), 1
+    for _ in range(50):
+        order = rng.permutation(21)
+        a, b = both[np.sort(order[:12])], both[np.sort(order[12:])]
+        count += unbiased_mmd2(kernel(a, a, widths), kernel(b, b, widths), kernel(a, b, widths)) >= value
+    assert _permutation_p(*parts, value, 50, 7) == pytest.approx(count / 51)
     strong = mmd(gaussians(0, 60, shift=2.0), gaussians(2, 60), gaussians(1, 60), num_permutations=200)
     assert strong.p_value == pytest.approx(1 / 201)
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
+from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.mixture import GaussianMixture
 
 from energax.core import checks
@@ -148,7 +148,7 @@ def fit_kernel(
     noisy = rows + noise * rng.standard_normal(rows.shape)
     scores = np.zeros(len(candidates))
     for held in range(num_folds):
-        squares = cdist(noisy[fold == held], rows[fold != held], "sqeuclidean")
+        squares = euclidean_distances(noisy[fold == held], rows[fold != held], squared=True)
         scores += [_kernel_from_squares(squares, h, rows.shape[1]).sum() for h in candidates]
     return KernelBaseline(rows, float(candidates[np.argmax(scores)]))
 
@@ -171,7 +171,7 @@ def held_out_nll(baseline: Baseline, x: np.ndarray) -> dict[str, float]:
 
 
 def _kernel_log_prob(rows: np.ndarray, centres: np.ndarray, bandwidth: float) -> np.ndarray:
-    return _kernel_from_squares(cdist(rows, centres, "sqeuclidean"), bandwidth, centres.shape[1])
+    return _kernel_from_squares(euclidean_distances(rows, centres, squared=True), bandwidth, centres.shape[1])
 
 
 def _kernel_from_squares(squares: np.ndarray, bandwidth: float, dim: int) -> np.ndarray:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.spatial.distance import cdist
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.pipeline import make_pipeline
@@ -118,21 +118,17 @@ def mmd(
     a, b, c = equal_parts("mmd", samples, train, test, seed, max_points)
     widths = median_distance(c) * np.array(_WIDTHS)
 
-    def squared(x: np.ndarray, y: np.ndarray) -> float:
-        return unbiased_mmd2(kernel(x, x, widths), kernel(y, y, widths), kernel(x, y, widths))
-
-    value = squared(a, c)
-    p_value = None
-    if num_permutations:
-        pooled = np.concatenate([a, c])
-        p_value = _permutation_p(kernel(pooled, pooled, widths), len(a), value, num_permutations, seed)
-    errors = jackknife_error(squared, a, c), jackknife_error(squared, b, c)
-    return Distance(value, squared(b, c), *errors, p_value, len(c))
+    cc = kernel(c, c, widths)
+    ours = kernel(a, a, widths), cc, kernel(a, c, widths)
+    theirs = kernel(b, b, widths), cc, kernel(b, c, widths)
+    value = unbiased_mmd2(*ours)
+    p_value = _permutation_p(*ours, value, num_permutations, seed) if num_permutations else None
+    return Distance(value, unbiased_mmd2(*theirs), _mmd_error(*ours), _mmd_error(*theirs), p_value, len(c))
 
 
 def kernel(x: np.ndarray, y: np.ndarray, widths: np.ndarray) -> np.ndarray:
     """Mean over widths of exp(-|x - y|^2 / (2 width^2)), [n, m]."""
-    squares = cdist(x, y, "sqeuclidean")
+    squares = euclidean_distances(x, y, squared=True)
     total = np.zeros_like(squares)
     for width in widths:
         total += np.exp(squares * (-0.5 / width**2))
@@ -141,7 +137,7 @@ def kernel(x: np.ndarray, y: np.ndarray, widths: np.ndarray) -> np.ndarray:
 
 def median_distance(x: np.ndarray) -> float:
     """Median of the distances between rows; 1 if half of the rows or more coincide."""
-    distances = cdist(x, x)[np.triu_indices(len(x), 1)]
+    distances = euclidean_distances(x)[np.triu_indices(len(x), 1)]
     return float(np.median(distances)) or 1.0
 
 
@@ -152,19 +148,29 @@ def unbiased_mmd2(xx: np.ndarray, yy: np.ndarray, xy: np.ndarray) -> float:
     return float(within - 2.0 * xy.mean())
 
 
-def _permutation_p(pooled: np.ndarray, n: int, value: float, num: int, seed: int) -> float:
+def _mmd_error(xx: np.ndarray, yy: np.ndarray, xy: np.ndarray) -> float:
+    """Jackknife error from kernel matrices that are computed once: leaving samples out drops rows and columns."""
+
+    def squared(i: np.ndarray, j: np.ndarray) -> float:
+        return unbiased_mmd2(xx[np.ix_(i, i)], yy[np.ix_(j, j)], xy[np.ix_(i, j)])
+
+    return jackknife_error(squared, np.arange(len(xx)), np.arange(len(yy)))
+
+
+def _permutation_p(xx: np.ndarray, yy: np.ndarray, xy: np.ndarray, value: float, num: int, seed: int) -> float:
     """Share of relabellings with an MMD^2 at least as large, the observed labelling counted among them."""
+    pooled = np.block([[xx, xy], [xy.T, yy]])
     rng = np.random.default_rng([seed, 1])
-    total, m = len(pooled), len(pooled) - n
+    n, m, total = len(xx), len(yy), len(pooled)
     labels = np.zeros((total, num))
     for column in range(num):
         labels[rng.permutation(total)[:n], column] = 1.0
     first = pooled @ labels
     diagonal = np.diag(pooled)
-    xx = np.sum(labels * first, axis=0) - diagonal @ labels
-    xy = np.sum((1.0 - labels) * first, axis=0)
-    yy = pooled.sum() - diagonal.sum() - xx - 2.0 * xy
-    null = xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2.0 * xy / (n * m)
+    within_x = np.sum(labels * first, axis=0) - diagonal @ labels
+    between = np.sum((1.0 - labels) * first, axis=0)
+    within_y = pooled.sum() - diagonal.sum() - within_x - 2.0 * between
+    null = within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2.0 * between / (n * m)
     return float((1 + np.sum(null >= value)) / (num + 1))
 
 
