@@ -27,10 +27,11 @@ def doctor(as_json: Json = False) -> None:
 def lines(found: dict[str, Any]) -> list[str]:
     """The examination as text."""
     memory = found["memory"]
+    free, total = _size(memory["available_bytes"]), _size(memory["total_bytes"])
     precision = found["precision"]
     out = [
         f"energax    {found['energax']}   Python {found['python']}   {found['platform']}",
-        f"cores      {memory['cores']}, memory {_size(memory['available_bytes'])} free of {_size(memory['total_bytes'])}",
+        f"memory     {free} free of {total}, {memory['cores']} cores",
         f"precision  {precision.get('default_float', '?')} by default, matrix products {precision.get('matmul', '?')}",
     ]
     for device in found["devices"]:

@@ -32,8 +32,8 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise ConfigError("a recipe must hold no YAML aliases; write the value out")
+        if getattr(self.peek_event(), "anchor", None) is not None:  # an anchor `&a`, or an alias `*a` to one
+            raise ConfigError("a recipe must hold no YAML anchors or aliases; write the value out")
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise ConfigError(f"a recipe must be nested at most {MAX_DEPTH} deep")

@@ -1,0 +1,64 @@
+"""The doctor tells what is here, what is missing and the command that adds it; it finds what is broken."""
+
+import json
+
+import pytest
+
+from energax.errors import ConfigError
+from energax.runtime import backend, doctor
+
+
+@pytest.fixture(scope="module")
+def found():
+    return doctor.examine()
+
+
+def test_a_sound_installation_has_no_problems(found):
+    assert found["problems"] == []
+    assert found["packages"]["jax"]
+    assert found["devices"][0]["platform"] == "cpu"
+    assert found["memory"]["cores"] >= 1
+    assert found["precision"]["default_float"] == "float32"
+    json.dumps(found)
+
+
+def test_every_optional_part_has_its_command(found):
+    commands = {part["name"]: part["command"] for part in found["optional"]}
+    assert set(doctor.EXTRAS) | {"mnist", "fashion-mnist"} == set(commands)
+    assert commands["mnist"] == "energax data get mnist"
+    assert commands["images"].startswith("python -m pip install 'scikit-image")
+    assert "jax[cuda" in commands["gpu"]
+
+
+def test_a_missing_and_an_outdated_package_are_problems(monkeypatch):
+    real = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: {"optax": None, "rich": "1.0"}.get(name, real(name)))
+    problems = []
+    doctor._packages(problems)
+    assert len(problems) == 2
+    assert any("optax" in p and "got none" in p and "pip install" in p for p in problems)
+    assert any("rich" in p and "got 1.0" in p for p in problems)
+
+
+def test_a_cache_folder_that_cannot_be_written_is_a_problem(monkeypatch, tmp_path):
+    monkeypatch.setenv("ENERGAX_CACHE", str(tmp_path / "deep" / "cache"))
+    problems = []
+    doctor._folders(problems)
+    assert problems == []
+    assert not (tmp_path / "deep").exists()  # looking changes nothing
+    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    doctor._folders(problems)
+    assert "ENERGAX_CACHE" in problems[0]
+
+
+def test_compiled_programs_are_kept_beside_the_data(monkeypatch, tmp_path):
+    monkeypatch.setenv("ENERGAX_CACHE", str(tmp_path))
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    assert backend.compile_cache_folder() == tmp_path / "xla"
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/elsewhere")
+    assert str(backend.compile_cache_folder()) == "/elsewhere"
+
+
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(ConfigError, match="--device must be one of cpu, gpu, tpu; got 'gpus'"):
+        backend.start("gpus")
