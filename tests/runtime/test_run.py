@@ -17,6 +17,7 @@ from energax.runtime.display import QuietDisplay
 from energax.runtime.folder import find_run, list_runs, read_json
 from energax.runtime.hooks import Watch, explainer
 from energax.runtime.loop import Look, fit, grid_length
+from energax.runtime.placement import Placement
 from energax.runtime.run import evaluate, resume, train
 from energax.runtime.tracking import read_metrics
 from energax.runtime.use import log_z, sample
@@ -86,7 +87,8 @@ def test_runs_are_found_by_name_prefix_and_latest(done):
 def test_resumed_run_is_the_uninterrupted_one_bit_for_bit(done, tmp_path):
     config = small(tmp_path)
     problem = build(config)
-    state = fit(problem.trainer, problem.initial_state(), problem.stream, 20, steps_per_call=10)
+    placement = Placement.auto()  # as `train` does where there are several devices
+    state = fit(problem.trainer, problem.initial_state(), problem.stream, 20, steps_per_call=10, placement=placement)
     folder = tmp_path / "half"
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "config.yaml").write_text((done / "config.yaml").read_text())

@@ -59,6 +59,11 @@ class UnequalMixture:
         centres[:, 0] = self.positions
         return centres
 
+    @property
+    def box(self) -> tuple[float, float]:
+        """`(low, high)` of a cube, all axes, that holds all but 1e-6 of the mass."""
+        return min(*self.positions, 0.0) - 6.0, max(*self.positions, 0.0) + 6.0
+
     def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """n independent samples, float32 `[n, dim]`, in random order."""
         checks.generator("UnequalMixture.sample", rng)

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .limits import Finding, Memory
-from .limits import Settings as Settings
+from .limits import Finding, Memory, Settings as Settings
 from .rules import RULES
 
 _LEVELS = {"warn": 1, "stop": 2}

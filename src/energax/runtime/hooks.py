@@ -21,6 +21,31 @@ from .tracking import Tracker
 _ROLLBACK_KEY = 0x5EED  # folded into the run's key with the roll-back's number: other noise on the second try
 
 
+def _nothing(look: Look) -> dict[str, float]:
+    return {}
+
+
+def _at_the_end(value: float, num: int) -> np.ndarray:
+    """A number measured after the last of `num` steps; NaN says "not measured here"."""
+    return np.append(np.full(num - 1, np.nan), value)
+
+
+@dataclasses.dataclass
+class Between:
+    """Measures something once a chunk, for the watchdog and the record alike; it is a hook that comes first."""
+
+    measure: Callable[[Look], dict[str, float]]
+    found: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def __call__(self, look: Look) -> None:
+        """Measures this chunk."""
+        self.found = self.measure(look)
+
+    def last(self, look: Look) -> dict[str, float]:
+        """What was found after this chunk."""
+        return self.found
+
+
 @dataclasses.dataclass
 class Watch:
     """Shows every chunk to the watchdog; rolls back or stops when an alarm says that training is broken.
@@ -33,6 +58,8 @@ class Watch:
         on_divergence: "rollback" or "stop".
         max_rollbacks: Roll-backs before the run is given up.
         display: Where alarms are shown.
+        rewind: Called with the step that a roll-back goes to.
+        extra: What is measured only between chunks, for the watchdog to judge too.
         rollbacks: Roll-backs so far.
     """
 
@@ -44,11 +71,13 @@ class Watch:
     max_rollbacks: int
     display: Display
     rewind: Callable[[int], None]
+    extra: Callable[[Look], dict[str, float]] = _nothing
     rollbacks: int = 0
 
     def __call__(self, look: Look) -> TrainState | None:
         """Raises or records alarms; returns the state to go back to, if any."""
-        alarms = self.watchdog.look(look.steps, look.metrics)
+        seldom = {name: _at_the_end(value, len(look.steps)) for name, value in self.extra(look).items()}
+        alarms = self.watchdog.look(look.steps, {**look.metrics, **seldom})
         for alarm in alarms:
             append_line(self.folder / ALARMS, dataclasses.asdict(alarm))
             self.display.alarm(alarm)
@@ -109,7 +138,7 @@ class Record:
     folder: Path
     display: Display
     log_every: int
-    extra: Callable[[Look], dict[str, float]] = lambda look: {}
+    extra: Callable[[Look], dict[str, float]] = _nothing
     pending: dict[str, list[np.ndarray]] = dataclasses.field(default_factory=dict)
 
     def __call__(self, look: Look) -> None:

@@ -37,7 +37,7 @@ from energax.training import TrainState
 
 from .build import Problem, toy_density
 
-_DIAGNOSED_DRAWS = 50  # draws a chain for R-hat and ESS, at least
+_DIAGNOSED_DRAWS = 100  # draws a chain for R-hat and ESS, at least
 _TARGET = {"MALA": 0.574, "HMC": 0.65}
 _SHOWN = 400  # samples, data and energies kept for the figures
 
@@ -189,9 +189,17 @@ def baselines(problem: Problem) -> dict[str, Any]:
     return {name: fitted[name] for name in wanted}
 
 
+def spread_draws(x: np.ndarray, num: int) -> np.ndarray:
+    """`num` rows of draws [chains, draws, dim], as many of every chain, as far apart in time as can be, last first."""
+    chains, length = x.shape[:2]
+    each = min(math.ceil(num / chains), length)
+    times = length - 1 - np.arange(each) * (length // each)
+    return x[:, times].swapaxes(0, 1).reshape(chains * each, -1)[:num]
+
+
 def measure_samples(problem: Problem, draws: Draws) -> Parts:
     """Distances of samples to held-out data beside their floors, and what lies nearest in the training data."""
-    last = np.asarray(draws.x[:, -1], np.float64)
+    last = spread_draws(np.asarray(draws.x, np.float64), problem.config.evaluation.samples)
     samples = problem.coordinates.inverse(last)
     train, test = (noisy(problem, side.x, seed) for side, seed in ((problem.train, 3), (problem.test, 2)))
     quality: dict[str, Any] = {

@@ -20,7 +20,8 @@ from .build import Problem, build
 from .config import read
 from .display import Display, QuietDisplay
 from .folder import CHECKPOINTS, CONFIG, new_folder, now, read_json, update_record
-from .hooks import Record, Save, Watch, explainer, slow_down
+from .hooks import Between, Record, Save, Watch, explainer
+from .limits import Settings
 from .loop import fit
 from .placement import Placement
 from .schema import Config
@@ -119,11 +120,13 @@ def _train(folder: Path, problem: Problem, state: TrainState, meta: dict[str, An
     if int(state.step) >= training.steps:
         return state
     tracker = Tracker(folder, tensorboard=problem.config.tracking.tensorboard, resume_from=int(state.step))
-    recorder = Record(tracker, folder, display, training.log_every, extra=problem.held_out_gap())
-    watchdog = Watchdog.from_dict(meta["watchdog"]) if "watchdog" in meta else Watchdog()
+    between = Between(problem.held_out_gap())
+    recorder = Record(tracker, folder, display, training.log_every, extra=between.last)
+    known = meta.get("watchdog")
+    watchdog = Watchdog(Settings.for_run(training.steps)) if known is None else Watchdog.from_dict(known)
     watch = Watch(
-        watchdog, folder, explainer(problem.trainer), jax.tree.map(lambda leaf: leaf, state), training.on_divergence,
-        training.max_rollbacks, display, recorder.rewind, rollbacks=int(meta.get("rollbacks", 0)),
+        watchdog, folder, explainer(problem.trainer), state, training.on_divergence, training.max_rollbacks, display,
+        recorder.rewind, between.last, rollbacks=int(meta.get("rollbacks", 0)),
     )  # fmt: skip
     save = Save(folder, training.checkpoint_every, training.keep,
                 lambda: {"rollbacks": watch.rollbacks, "watchdog": watch.watchdog.to_dict()})  # fmt: skip
@@ -133,7 +136,7 @@ def _train(folder: Path, problem: Problem, state: TrainState, meta: dict[str, An
         try:
             state = fit(
                 problem.trainer, state, problem.stream, training.steps, steps_per_call=training.steps_per_call,
-                hooks=(watch, recorder, save), placement=placement, should_stop=lambda: stop.requested,
+                hooks=(between, watch, recorder, save), placement=placement, should_stop=lambda: stop.requested,
             )  # fmt: skip
             if save.saved != int(state.step):
                 save.now(state)
@@ -143,6 +146,3 @@ def _train(folder: Path, problem: Problem, state: TrainState, meta: dict[str, An
     if stop.requested and int(state.step) < training.steps:
         raise Stopped(folder, stop.exit_code)
     return state
-
-
-__all__ = ["Stopped", "evaluate", "load_trained", "resume", "slow_down", "train"]
