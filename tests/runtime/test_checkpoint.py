@@ -144,6 +144,7 @@ REFUSED = {
     "negative step": ({"step": -1}, "step must be an integer >= 0; got -1"),
     "fractional step": ({"step": 1.5}, "step must be an integer >= 0; got 1.5"),
     "keep none": ({"keep": 0}, "keep must be an integer >= 1; got 0"),
+    "NaN score": ({"score": float("nan")}, "score must be finite, or None; got nan"),
     "NaN in meta": ({"meta": {"a": float("nan")}}, "meta must be finite plain JSON"),
     "object in meta": ({"meta": {"a": object()}}, "meta must be finite plain JSON"),
     "reserved name": ({"meta": {"step": 3}}, "must not use the reserved names"),

@@ -89,6 +89,8 @@ def save(
     for name, value, least in (("step", step, 0), ("keep", keep, 1)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise CheckpointError(f"save: {name} must be an integer >= {least}; got {value!r}.")
+    if score is not None and not np.isfinite(score):
+        raise CheckpointError(f"save: score must be finite, or None; got {score!r}.")
     taken = sorted(set(meta or ()) & set(_RESERVED))
     if taken:
         raise CheckpointError(f"save: meta must not use the reserved names {_RESERVED}; got {taken}.")

@@ -48,7 +48,8 @@ def folder_lock(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
         _sign(descriptor)
         yield
     finally:
-        os.close(descriptor)  # and with it the lock
+        _fcntl.flock(descriptor, _fcntl.LOCK_UN)  # by name: a process forked meanwhile still has the file open
+        os.close(descriptor)
 
 
 def _wait(descriptor: int, folder: Path, patience: float) -> None:
