@@ -1,8 +1,8 @@
 # %% [markdown]
 # # An energy, a sampler, and an exact answer
 #
-# A tilted double well has two modes of unequal mass behind a barrier. We write it as a plain function, walk it with MALA, and
-# compare with quadrature: the mean, the spread, and the share of the left well.
+# A tilted double well has two modes of unequal mass behind a barrier. We write it as a plain function, walk it with
+# MALA, and compare with quadrature: the mean, the spread, and the share of the left well.
 
 # %%
 import jax
@@ -33,8 +33,9 @@ exact_left = float(weights[grid < 0].sum())
 # %% [markdown]
 # ## Walk
 #
-# 100 chains. `warm_up` finds the step size and freezes it (a step that adapts for ever leaves nothing invariant); what came
-# before is thrown away. Chains must be long, not only many: each has to cross the barrier often to agree with the others.
+# 100 chains. `warm_up` finds the step size and freezes it (a step that adapts for ever leaves nothing invariant);
+# what came before is thrown away. Chains must be long, not only many: each has to cross the barrier often to agree
+# with the others.
 
 # %%
 start, tune, run = jax.random.split(jax.random.key(0), 3)
@@ -46,8 +47,8 @@ x = np.asarray(draws.x, np.float64)
 # %% [markdown]
 # ## Judge
 #
-# R-hat near 1 says that the chains agree; the effective sample size says what a mean over their draws is worth, and so how large
-# a standard error to expect.
+# R-hat near 1 says that the chains agree; the effective sample size says what a mean over their draws is worth, and
+# so how large a standard error to expect.
 
 # %%
 left = (x[..., 0] < 0).astype(np.float64)
@@ -69,9 +70,9 @@ print(f"sd         {x.std():.4f}    exact {exact_sd:.4f}")
 # %% [markdown]
 # ## Take away
 #
-# The 200,000 draws are correlated; `ess_bulk` says how many independent ones they are worth, and within that error every number
-# is right.
-# A sampler is believed because it was compared with an exact answer, not because its trace looks busy.
+# The 200,000 draws are correlated; `ess_bulk` says how many independent ones they are worth, and within that error
+# every number is right. A sampler is believed because it was compared with an exact answer, not because its trace
+# looks busy.
 
 # %%
 assert found["rhat_max"] < 1.01

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Training an energy on two moons
 #
-# The density of this toy is known exactly, so the trained energy can be scored by KL(true || model) on a grid: a number, and not
-# a picture that looks right.
+# The density of this toy is known exactly, so the trained energy can be scored by KL(true || model) on a grid: a
+# number, and not a picture that looks right.
 
 # %%
 import jax
@@ -26,9 +26,9 @@ stream = data.Batches({"x": rows}, batch_size=256, seed=0)
 # %% [markdown]
 # ## The model and the rule
 #
-# The energy is a Gaussian plus a network whose last layer starts at zero: at step 0 the model *is* the Gaussian. Persistent
-# contrastive divergence lowers the energy at the data and raises it where its own walkers are; the walkers live on from one
-# step to the next, and MALA's step size follows the changing energy.
+# The energy is a Gaussian plus a network whose last layer starts at zero: at step 0 the model *is* the Gaussian.
+# Persistent contrastive divergence lowers the energy at the data and raises it where its own walkers are; the
+# walkers live on from one step to the next, and MALA's step size follows the changing energy.
 
 # %%
 base = standard_normal(2)
@@ -40,8 +40,8 @@ trainer = Trainer((Phase(rule, optimizer, trains=lambda model: model.net),), ema
 # %% [markdown]
 # ## Train
 #
-# `run_steps` is one compiled scan over a chunk of batches. The loss says nothing here; the energy gap (data minus walkers) should
-# hover about zero, and acceptance about its target.
+# `run_steps` is one compiled scan over a chunk of batches. The loss says nothing here; the energy gap (data minus
+# walkers) should hover about zero, and acceptance about its target.
 
 # %%
 grid = make_grid(*toy.box, num=200)
@@ -64,9 +64,10 @@ for begin in range(0, STEPS, CHUNK):
 # %% [markdown]
 # ## Take away
 #
-# The Gaussian at step 0 is more than a nat away from the truth; after 1,200 steps the energy is within a few hundredths. Beside it
-# stands the best kernel density, whose bandwidth was chosen with the truth in hand: on two dimensions and 10,000 points that is
-# hard to beat, and this short run does not. The recipe `moons-pcd` trains longer with more walkers; `docs/toys.md` has its figure.
+# The Gaussian at step 0 is more than a nat away from the truth; after 1,200 steps the energy is within a few
+# hundredths. Beside it stands the best kernel density, whose bandwidth was chosen with the truth in hand: on two
+# dimensions and 10,000 points that is hard to beat, and this short run does not. The recipe `moons-pcd` trains
+# longer with more walkers; `docs/toys.md` has its figure.
 
 # %%
 final = kl()

@@ -1,9 +1,10 @@
 # %% [markdown]
 # # log Z from below and from above
 #
-# Without log Z, energies cannot be compared. Annealed importance sampling walks from an easy density to ours and gives a lower
-# bound in expectation; the same walk backwards, from samples of ours, gives an upper one. On Neal's funnel both the answer and
-# exact samples are known, so we can watch the bracket close, and see what happens if the reverse walk starts from bad samples.
+# Without log Z, energies cannot be compared. Annealed importance sampling walks from an easy density to ours and
+# gives a lower bound in expectation; the same walk backwards, from samples of ours, gives an upper one. On Neal's
+# funnel both the answer and exact samples are known, so we can watch the bracket close, and see what happens if the
+# reverse walk starts from bad samples.
 
 # %%
 import jax
@@ -49,8 +50,9 @@ print(f"bracket [{both.low:.3f}, {both.high:.3f}], agree: {both.agree}; exact {e
 # %% [markdown]
 # ## The same routine refuses a bad story
 #
-# Chains of MALA that start far out in a quartic well never move: the drift overshoots, every proposal is rejected. Nothing is NaN.
-# The reverse walk started from them disagrees with the forward one by hundreds of nats, and the bracket says so.
+# Chains of MALA that start far out in a quartic well never move: the drift overshoots, every proposal is rejected.
+# Nothing is NaN. The reverse walk started from them disagrees with the forward one by hundreds of nats, and the
+# bracket says so.
 
 # %%
 well = DoubleWell(depth=2.0, dim=2)
@@ -73,8 +75,8 @@ for sentence in verdicts["far"].verdict:
 # %% [markdown]
 # ## Take away
 #
-# A forward estimate alone flatters a model and never warns. Two directions and two lengths that agree within a nat are a number to
-# publish; two that do not are a finding about the chains.
+# A forward estimate alone flatters a model and never warns. Two directions and two lengths that agree within a nat
+# are a number to publish; two that do not are a finding about the chains.
 
 # %%
 assert both.agree

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Your own energy and your own sampler
 #
-# An energy is an Equinox module with `__call__(x, cond=None) -> scalar`; a sampler is one with `init`, `step`, `refresh`. Nothing is
-# registered anywhere: what fits the contract works with every runner, estimator and training rule.
+# An energy is an Equinox module with `__call__(x, cond=None) -> scalar`; a sampler is one with `init`, `step`,
+# `refresh`. Nothing is registered anywhere: what fits the contract works with every runner, estimator and training
+# rule.
 
 # %%
 from typing import NamedTuple
@@ -53,8 +54,9 @@ exact_radius = float(np.trapezoid(r * density, r) / np.trapezoid(density, r))
 # %% [markdown]
 # ## The sampler: elliptical slice sampling
 #
-# Murray, Adams and MacKay (2010), arXiv:1001.0175, figure 2. For E(x) = |x|^2 / 2 + L(x) it draws an ellipse through x and shrinks an
-# angle until L is under a random height: no step size, no rejection. Any energy has that form with L = E - |x|^2 / 2.
+# Murray, Adams and MacKay (2010), arXiv:1001.0175, figure 2. For E(x) = |x|^2 / 2 + L(x) it draws an ellipse
+# through x and shrinks an angle until L is under a random height: no step size, no rejection. Any energy has that
+# form with L = E - |x|^2 / 2.
 
 
 # %%
@@ -126,7 +128,7 @@ radii = jnp.linalg.norm(draws.x, axis=-1)
 per_chain = np.asarray(radii.mean(axis=1), np.float64)
 error = per_chain.std(ddof=1) / np.sqrt(len(per_chain))
 z_radius = (per_chain.mean() - exact_radius) / error
-print(f"mean radius {per_chain.mean():.4f} +- {error:.4f}   exact {exact_radius:.4f}   {z_radius:+.1f} standard errors")
+print(f"mean radius {per_chain.mean():.4f} +- {error:.4f}   exact {exact_radius:.4f}   {z_radius:+.1f} errors")
 
 wider, _ = advance(run, slice_sampler, Ring(4.0, 0.3), chains, 200)  # refresh() follows an energy that has changed
 moved = float(jnp.mean(jnp.linalg.norm(wider.states.x, axis=-1)))
@@ -135,14 +137,15 @@ print(f"after the ring has grown to radius 4: mean radius {moved:.3f}")
 found = ais(up, GeometricPath(standard_normal(2), ring), slice_sampler, num_chains=400, num_temperatures=100)
 z_log_z = (float(found.log_z) - exact_log_z) / float(found.std_error)
 print(
-    f"log Z {float(found.log_z):.4f} +- {float(found.std_error):.4f}   exact {exact_log_z:.4f}   {z_log_z:+.1f} standard errors"
+    f"log Z {float(found.log_z):.4f} +- {float(found.std_error):.4f}   exact {exact_log_z:.4f}   {z_log_z:+.1f} errors"
 )
 
 # %% [markdown]
 # ## Take away
 #
-# Two classes and no registration. Chains are independent here, so the error of a mean comes from the spread over chains, and both
-# numbers lie within it. To offer a sampler to everybody, CONTRIBUTING.md has the same in one page, with the laws it must pass.
+# Two classes and no registration. Chains are independent here, so the error of a mean comes from the spread over
+# chains, and both numbers lie within it. To offer a sampler to everybody, CONTRIBUTING.md has the same in one page,
+# with the laws it must pass.
 
 # %%
 assert not bool(jnp.any(draws.divergent))
