@@ -1,26 +1,34 @@
 """The samplers that the laws of `test_samplers.py` are run over: adding one adds one line."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from energax.core import AbstractEnergy
+from energax.core import AbstractEnergy, AbstractSampler
 from energax.samplers import HMC, MALA, ULA
 
-SAMPLERS = {
-    "ula": lambda: ULA(0.1),
-    "mala": lambda: MALA(0.1),
-    "hmc": lambda: HMC(0.25, 4),
+
+class Member(NamedTuple):
+    """How a sampler is made, at a step that suits a target of unit scale, and what its docstring promises."""
+
+    make: Callable[[], AbstractSampler]
+    exact: bool  # leaves its target exactly invariant
+    gradients: int  # a step; without any, one energy
+
+
+MEMBERS = {
+    "ula": Member(lambda: ULA(0.1), exact=False, gradients=1),
+    "mala": Member(lambda: MALA(0.1), exact=True, gradients=1),
+    "hmc": Member(lambda: HMC(0.25, 4), exact=True, gradients=4),
 }
-"""Every sampler of continuous x, at a step that suits a target of unit scale."""
+"""Every sampler of continuous x."""
 
-EXACT = ("mala", "hmc")
-"""Those that leave their target exactly invariant."""
-
-GRADIENTS = {"ula": 1, "mala": 1, "hmc": 4}
-"""Gradients a step, as the docstrings promise."""
+SAMPLERS = {name: member.make for name, member in MEMBERS.items()}
+EXACT = tuple(name for name, member in MEMBERS.items() if member.exact)
+GRADIENTS = {name: member.gradients for name, member in MEMBERS.items()}
 
 
 class Counting(AbstractEnergy):

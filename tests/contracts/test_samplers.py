@@ -131,7 +131,7 @@ def test_gradients_a_step(name):
     state = sampler.init(energy, x)
     jaxpr = jax.make_jaxpr(lambda key, state: sampler.step(key, energy, state))(jax.random.key(0), state)
     assert count(jaxpr, "cos") == GRADIENTS[name]
-    assert count(jaxpr, "sin") <= GRADIENTS[name]
+    assert count(jaxpr, "sin") <= max(1, GRADIENTS[name])
 
 
 @each
