@@ -7,6 +7,7 @@ Where samplers fail on it: the ridge turns, so a step as long as the banana leav
 
 import math
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Scalar
@@ -32,7 +33,7 @@ class Banana(AbstractEnergy, AbstractDensity):
         4.14046
     """
 
-    dim: int = 2
+    dim: int = eqx.field(static=True, default=2)
     scale: float | Scalar = 10.0
     bend: float | Scalar = 0.03
 

@@ -8,6 +8,7 @@ Where samplers fail on it: curvature grows as exp(-v); a step that suits the mou
 
 import math
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Scalar
@@ -32,7 +33,7 @@ class Funnel(AbstractEnergy, AbstractDensity):
         -10.288
     """
 
-    dim: int = 10
+    dim: int = eqx.field(static=True, default=10)
     scale: float | Scalar = 3.0
 
     def __check_init__(self):

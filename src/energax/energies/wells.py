@@ -10,6 +10,7 @@ products of k wells keep the mode masses (2^k of them) that their chains were st
 
 import math
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Scalar
@@ -39,7 +40,7 @@ class DoubleWell(AbstractEnergy, AbstractDensity):
     """
 
     depth: float | Scalar = 2.0
-    dim: int = 1
+    dim: int = eqx.field(static=True, default=1)
     tilt: float | Scalar = 0.0
 
     def __check_init__(self):
@@ -88,7 +89,7 @@ class ManyWell(AbstractEnergy, AbstractDensity):
         164.696
     """
 
-    dim: int = 2
+    dim: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):
         checks.count("ManyWell", "dim", self.dim, least=2)

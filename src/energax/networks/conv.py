@@ -42,7 +42,7 @@ class Conv(eqx.Module):
         return conv(x, self.weight, self.stride) + self.bias[None, None, :]
 
 
-def image_sizes(shape: tuple[int, int, int], strides: tuple[int, ...]) -> tuple[int, int]:
+def image_sizes(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int]:
     """(height, width) after convolutions of these strides."""
     height, width = shape[:2]
     for stride in strides:
@@ -103,7 +103,7 @@ class ConvNet(eqx.Module):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         channels: tuple[int, ...] = (32, 64, 64, 128),
         *,
         strides: tuple[int, ...] | None = None,

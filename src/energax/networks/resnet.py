@@ -74,7 +74,7 @@ class ResNet(eqx.Module):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         channels: tuple[int, ...] = (32, 64, 128),
         *,
         blocks: int = 1,

@@ -1,0 +1,81 @@
+"""The energies that the laws of `test_energies.py` are run over: adding one adds one line."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from energax.core import AbstractEnergy, FunctionEnergy
+from energax.energies import (
+    Banana,
+    DoubleWell,
+    Funnel,
+    Gaussian,
+    GaussianMixture,
+    ManyWell,
+    NetworkEnergy,
+    standard_normal,
+)
+from energax.networks import MLP, Affine, ConvNet, ResNet
+
+KEY = jax.random.key(11)
+FACTOR = jnp.array([[1.5, 0.0], [-0.7, 0.4]])
+FACTORS = jnp.stack([FACTOR, 0.5 * jnp.eye(2)])
+MEANS = jnp.array([[-1.0, 0.5], [2.0, 1.0]])
+LOG_WEIGHTS = jnp.log(jnp.array([0.6, 1.9]))  # sums to 2.5: not normalised
+
+
+class Case(NamedTuple):
+    """How to make an energy, one sample of it, and where its mass lies."""
+
+    make: Callable[[], AbstractEnergy]
+    x: jax.Array
+    box: tuple[tuple[float, float, int], ...] | None = None
+    """(low, high, points) of every axis for quadrature; None where log Z is not known."""
+
+
+def network(net, base: bool = True, decode: Affine | None = None) -> NetworkEnergy:
+    return NetworkEnergy(net, standard_normal(net_size(net)) if base else None, decode)
+
+
+def net_size(net) -> int:
+    return net.in_size if isinstance(net, MLP) else net.shape[0] * net.shape[1] * net.shape[2]
+
+
+FLAT, PIXELS = jnp.array([0.3, -1.2]), jax.random.normal(KEY, (24,))
+PLANE = ((-13.0, 13.0, 400), (-13.0, 13.0, 400))
+
+ENERGIES: dict[str, Case] = {
+    "gaussian": Case(lambda: Gaussian(jnp.array([0.5, -1.0]), jnp.array([0.5, 2.0])), FLAT, PLANE),
+    "gaussian, full": Case(lambda: Gaussian(jnp.array([0.5, -1.0]), FACTOR), FLAT, PLANE),
+    "gaussian, image": Case(lambda: standard_normal((2, 3, 4)), jax.random.normal(KEY, (2, 3, 4))),
+    "mixture": Case(lambda: GaussianMixture(LOG_WEIGHTS, MEANS, jnp.array([[1.0, 0.5], [0.3, 2.0]])), FLAT, PLANE),
+    "mixture, full": Case(lambda: GaussianMixture(LOG_WEIGHTS, MEANS, FACTORS), FLAT, PLANE),
+    "double well": Case(lambda: DoubleWell(2.0, 2, 0.4), FLAT, ((-4.0, 4.0, 300),) * 2),
+    "many well": Case(lambda: ManyWell(2), FLAT, ((-4.0, 4.0, 300), (-9.0, 9.0, 200))),
+    "funnel": Case(lambda: Funnel(2, 0.8), FLAT, ((-5.5, 5.5, 150), (-50.0, 50.0, 4000))),
+    "banana": Case(lambda: Banana(2, 1.5, 0.3), FLAT, ((-10.0, 10.0, 300), (-12.0, 40.0, 900))),
+    "mlp": Case(lambda: network(MLP(2, 8, 2, fourier=3, zero_last=False, key=KEY)), FLAT),
+    "mlp, no base": Case(lambda: network(MLP(2, 8, 1, activation="gelu", zero_last=False, key=KEY), base=False), FLAT),
+    "convnet": Case(
+        lambda: network(
+            ConvNet((4, 3, 2), (3, 5), zero_last=False, key=KEY),
+            decode=Affine(jnp.ones(24), jnp.tril(jnp.full((24, 24), 0.1)) + jnp.eye(24), (4, 3, 2)),
+        ),
+        PIXELS,
+    ),
+    "resnet": Case(lambda: network(ResNet((4, 3, 2), (3, 5), activation="tanh", zero_last=False, key=KEY)), PIXELS),
+    "sum": Case(lambda: DoubleWell(1.0, 2) + standard_normal(2), FLAT),
+    "tempered": Case(lambda: 0.5 * GaussianMixture(LOG_WEIGHTS, MEANS, 1.0), FLAT),
+    "function": Case(lambda: FunctionEnergy(lambda x: jnp.sum(jnp.cosh(x))), FLAT),
+}
+
+EXACT = tuple(name for name, case in ENERGIES.items() if case.box is not None)
+"""Those with `log_z`, `log_prob` and `sample`."""
+
+
+def trained(energy: AbstractEnergy, scale: float) -> AbstractEnergy:
+    """The same energy with every floating array leaf scaled: other parameters of the same shapes."""
+    return jax.tree.map(lambda a: scale * a if eqx.is_inexact_array(a) else a, energy)
