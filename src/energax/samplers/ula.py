@@ -44,8 +44,8 @@ class ULA(AbstractSampler):
         ValueError: `step_size` is not a positive number, or `temperature` a negative one.
 
     Example:
-        >>> ULA(0.01).noise
-        Array(0.14142136, dtype=float32, weak_type=True)
+        >>> round(float(ULA(0.02).noise), 4)
+        0.2
     """
 
     step_size: float | Scalar
