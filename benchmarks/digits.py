@@ -1,6 +1,6 @@
 """Trains the demo recipe on several seeds and writes docs/digits.md: likelihood, samples and foreign data beside baselines.
 
-    python benchmarks/digits.py [--seeds 0 1 2] [--out runs/digits] [--recipe digits]
+python benchmarks/digits.py [--seeds 0 1 2] [--out runs/digits] [--recipe digits]
 """
 
 import argparse
@@ -39,7 +39,8 @@ def page(found: list[dict]) -> str:
     lines += ["| model | NLL |", "|---|---|"]
     lines.append(f"| **energax, `digits`** | **{mean([x['nll_test'] for x in likelihood])}** |")
     lines += [
-        f"| {name} | {mean([x['baselines'][name]['nll_test'] for x in likelihood])} |" for name in likelihood[0]["baselines"]
+        f"| {name} | {mean([x['baselines'][name]['nll_test'] for x in likelihood])} |"
+        for name in likelihood[0]["baselines"]
     ]
     spread = [float(f["log_z"]["spread"]) for f in found]
     lines += [

@@ -103,9 +103,10 @@ def build(config: Config) -> Problem:
     flat = train.flat()
     coordinates = data.fit_whitening(flat, _noise_for_whitening(config, flat), config.data.whiten)
     z_train = _noisy(config, coordinates, flat)
-    base, has_tail = build_base(config, z_train)
+    base = build_base(config, z_train)
+    tail = None if config.energy.base == "none" else base
     sampler = build_sampler(config)
-    model = NetworkEnergy(build_net(config, train), base if has_tail else None, _decode(config, coordinates, train))
+    model = NetworkEnergy(build_net(config, train), tail, _decode(config, coordinates, train))
     optimizer = build_optimizer(config)
     phase = Phase(build_objective(config, sampler, base), optimizer, trains=_the_net)
     prepare = Dequantise(config.data.noise, coordinates)
@@ -156,8 +157,8 @@ def _noisy(config: Config, coordinates: data.Affine, flat: np.ndarray) -> np.nda
     return coordinates.forward(flat + config.data.noise * noise)
 
 
-def build_base(config: Config, z: np.ndarray) -> tuple[AbstractDensity, bool]:
-    """(the density that AIS and chains start from, whether it is also the model's tail)."""
+def build_base(config: Config, z: np.ndarray) -> Gaussian | GaussianMixture:
+    """The density that annealing and chains start from; also the model's tail, unless the recipe says `base: none`."""
     dim = z.shape[1]
     energy = config.energy
     if energy.base == "mixture":
@@ -165,9 +166,9 @@ def build_base(config: Config, z: np.ndarray) -> tuple[AbstractDensity, bool]:
 
         assert energy.base_components is not None  # the schema fills it in
         fitted = Fit(energy.base_components, covariance_type="full", reg_covar=1e-3, random_state=config.seed).fit(z)
-        return GaussianMixture.from_sklearn(fitted), True
+        return GaussianMixture.from_sklearn(fitted)
     scale = 1.0 if energy.base_scale is None else energy.base_scale
-    return Gaussian(jnp.zeros(dim), jnp.full(dim, scale, jnp.float32)), energy.base == "gaussian"
+    return Gaussian(jnp.zeros(dim), jnp.full(dim, scale, jnp.float32))
 
 
 def build_net(config: Config, train: data.Dataset) -> Any:

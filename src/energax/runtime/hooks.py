@@ -121,8 +121,8 @@ def explainer(trainer: Trainer) -> Callable[[Look], str]:
 
     def sentence(look: Look) -> str:
         for name, codes in look.metrics.items():
-            refused = np.flatnonzero(codes) if name.rpartition("/")[2] == "first_bad" else []
-            if len(refused):
+            refused = np.flatnonzero(codes)
+            if name.rpartition("/")[2] == "first_bad" and len(refused):
                 culprit = explain(trainer, look.state, int(codes[refused[0]]))
                 return f" At step {look.steps[refused[0]]} the first number that was not finite stood in {culprit}."
         return ""

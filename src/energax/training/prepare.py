@@ -15,8 +15,13 @@ from energax.core import Batch, Key, checks
 class Coordinates(Protocol):
     """What `Dequantise` asks of coordinates: x = mean + factor z. `energax.data.Affine` is one."""
 
-    mean: Any
-    factor: Any
+    @property
+    def mean(self) -> Any:
+        """The centre, shape [dim]."""
+
+    @property
+    def factor(self) -> Any:
+        """L: the diagonal, shape [dim], or lower triangular, shape [dim, dim]."""
 
 
 def keep(key: Key, batch: Batch) -> Batch:
