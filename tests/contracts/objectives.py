@@ -67,8 +67,11 @@ def at(chunk: dict, step: int) -> dict:
     return {name: jnp.asarray(value[step]) for name, value in chunk.items()}
 
 
-def _trainer(objective) -> Trainer:
-    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_decay_schedule(1e-2, 100)))
+CLIPPED = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_decay_schedule(1e-2, 100)))
+ADAM = optax.adam(1e-2)
+
+
+def _trainer(objective, optimizer=ADAM) -> Trainer:
     return Trainer((Phase(objective, optimizer, player),))
 
 
@@ -78,9 +81,9 @@ TRAINERS = {
     "pcd_ula": _trainer(PersistentCD(ULA(0.01), 2, CHAINS)),
     "pcd_mala": _trainer(PersistentCD(MALA(0.1), 2, CHAINS, adapt_target=0.75)),
     "pcd_restarts": _trainer(PersistentCD(MALA(0.1), 2, CHAINS, buffer_size=2 * CHAINS, restart=0.2)),
-    "dsm": _trainer(DenoisingScoreMatching(0.3)),
+    "dsm": _trainer(DenoisingScoreMatching(0.3), CLIPPED),
     "dsm_levels": _trainer(MultiscaleDenoising((0.1, 0.3, 1.0), conditional=True)),
-    "weighted": _trainer(Weighted((PersistentCD(MALA(0.1), 2, CHAINS), DenoisingScoreMatching(0.3)), (1.0, 0.5))),
+    "weighted": _trainer(Weighted((PersistentCD(ULA(0.01), 1, CHAINS), DenoisingScoreMatching(0.3)), (1.0, 0.5))),
 }
 
 
