@@ -24,13 +24,13 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 if threads == "1":
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
-import jax
-import jax.numpy as jnp
+import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
 
-from energax.core import FunctionEnergy
-from energax.energies import DoubleWell, GaussianMixture, NetworkEnergy
-from energax.networks import MLP
-from energax.samplers import HMC, MALA, ULA, advance, init_chains
+from energax.core import FunctionEnergy  # noqa: E402
+from energax.energies import DoubleWell, GaussianMixture, NetworkEnergy  # noqa: E402
+from energax.networks import MLP  # noqa: E402
+from energax.samplers import HMC, MALA, ULA, advance, init_chains  # noqa: E402
 
 try:
     import blackjax

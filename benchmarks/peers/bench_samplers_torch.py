@@ -13,11 +13,11 @@ threads = os.environ.setdefault("BENCH_THREADS", "1")
 os.environ["OMP_NUM_THREADS"] = threads
 os.environ["MKL_NUM_THREADS"] = threads
 
-import ebm
-import torch
-from torch import nn
-from torchebm.core import BaseModel, DoubleWellModel
-from torchebm.samplers import HamiltonianMonteCarlo, LangevinDynamics
+import ebm  # noqa: E402
+import torch  # noqa: E402
+from torch import nn  # noqa: E402
+from torchebm.core import BaseModel, DoubleWellModel  # noqa: E402
+from torchebm.samplers import HamiltonianMonteCarlo, LangevinDynamics  # noqa: E402
 
 CHAINS, STEPS, STEP_SIZE, WIDTH, STD = 1000, 1000, 1e-2, 128, 0.3
 HMC_STEPS, LEAPFROGS, HMC_DIM, HMC_STEP_SIZE = 200, 10, 10, 0.2

@@ -1,9 +1,10 @@
 """ULA against the law of its own discretisation, which is exact."""
 
+import jax
 import jax.numpy as jnp
 import pytest
 
-from energax.samplers import ULA
+from energax.samplers import ULA, advance, init_chains
 from judges import judge_moments
 
 
@@ -39,3 +40,12 @@ def test_refusals():
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_narrow_types_keep_their_type_and_their_counts():
+    energy, sampler = (lambda x: 0.5 * jnp.sum(x**2)), ULA(0.1)
+    chains = init_chains(sampler, energy, jnp.zeros((500, 2), jnp.bfloat16))
+    chains, info = advance(jax.random.key(0), sampler, energy, chains, 600)
+    assert chains.states.x.dtype == jnp.bfloat16
+    assert float(info.acceptance[0]) == 1.0
+    assert abs(float(jnp.var(chains.states.x.astype(jnp.float32))) - 1 / 0.95) < 0.15

@@ -223,13 +223,15 @@ def _run(sampler, keys, energy, states, first, num_steps, cond):
     def body(carry, index):
         states, before = carry
         states, info = one_step(sampler, keys, index, energy, states, cond)
-        total = info._replace(
-            acceptance=before.acceptance + info.acceptance, divergent=before.divergent | info.divergent
-        )
+        # summed in float32 at least: a sum of ones in bfloat16 stops at 256
+        accepted = before.acceptance + info.acceptance.astype(before.acceptance.dtype)
+        total = info._replace(acceptance=accepted, divergent=before.divergent | info.divergent)
         return (states, total), None
 
     info = jax.eval_shape(lambda s: one_step(sampler, keys, first, energy, s, cond), states)[1]
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), info)
+    if zeros.acceptance.dtype != jnp.float64:
+        zeros = zeros._replace(acceptance=zeros.acceptance.astype(jnp.float32))
     (states, info), _ = jax.lax.scan(body, (states, zeros), first + jnp.arange(num_steps))
     return states, info._replace(acceptance=info.acceptance / num_steps)
 
