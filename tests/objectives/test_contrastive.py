@@ -184,9 +184,10 @@ def test_restarts_are_newborn_and_ages_count_turns():
 def test_step_size_walks_to_the_asked_acceptance_from_both_sides():
     model, batch = bell(), {"x": jnp.ones((8, 4))}
     chunk = {"x": jnp.ones((150, 8, 4))}
+    rest = optax.set_to_zero()
     for first in (1e-3, 30.0):
-        rule = PersistentCD(MALA(first), 2, 64, adapt_target=0.7, adapt_rate=0.3)
-        trainer = Trainer((Phase(rule, optax.set_to_zero()),))
+        rule = PersistentCD(MALA(jnp.array(first)), 2, 64, adapt_target=0.7, adapt_rate=0.3)
+        trainer = Trainer((Phase(rule, rest),))
         state, metrics = run_steps(trainer, trainer.init(KEY, model, batch), chunk)
         assert abs(float(jnp.mean(metrics["acceptance"][-30:])) - 0.7) < 0.05
         assert float(jnp.exp(state.objectives[0].log_step)) == pytest.approx(float(metrics["step_size"][-1]), rel=0.3)
