@@ -1,0 +1,172 @@
+"""What the documentation says runs: pages, examples, docstrings, links, and 'add a sampler in one page', literally."""
+
+import doctest
+import importlib
+import os
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "energax"
+PAGES = [
+    ROOT / "README.md",
+    *sorted(p for p in (ROOT / "docs").glob("*.md") if p.stem != "methods"),
+    *sorted((ROOT / "docs" / "ideas").glob("*.md")),
+]
+OTHERS = [
+    *(ROOT / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(ROOT / "docs/api").glob("*.md"),
+]
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+WITH_CODE = [page for page in PAGES if PYTHON.search(page.read_text())]
+MODULES = [
+    ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts)
+    for path in sorted(SOURCE.rglob("*.py"))
+    if re.search(r"^\s*>>> ", path.read_text(), re.MULTILINE)
+]
+
+
+LINK = re.compile(r"\]\(<?([^)<>\s#]+)(?:#[^)]*)?>?\)")
+HEAVY = ("02_train_moons", "04_ood_digits")  # they compute more than they compile
+
+
+@pytest.fixture
+def quick_compiles(request):
+    """Programs that run once are mostly compiled: fewer passes over them, the same arithmetic."""
+    quick = not any(name in request.node.name for name in HEAVY)
+    jax.config.update("jax_disable_most_optimizations", quick)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def copied(tmp_path: Path) -> Path:
+    """What a contributor edits, in a folder of its own; compiled programs are shared with this run."""
+    for name in ("src", "tests/contracts"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("tests/conftest.py", "tests/judges.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (ROOT / ".pytest_cache").mkdir(exist_ok=True)
+    (tmp_path / ".pytest_cache").symlink_to(ROOT / ".pytest_cache", target_is_directory=True)
+    return tmp_path
+
+
+def pytest_of(folder: Path, *words: str) -> subprocess.CompletedProcess:
+    environment = dict(os.environ, PYTHONPATH=str(folder / "src"), PYTHONDONTWRITEBYTECODE="1")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.usefixtures("quick_compiles")
+@pytest.mark.parametrize("page", WITH_CODE, ids=lambda p: p.stem)
+def test_the_code_of_a_page_runs_as_printed(page, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    names: dict = {"__name__": "page"}
+    for block in PYTHON.findall(page.read_text()):
+        exec(compile(block, str(page), "exec"), names)
+    if page.stem == "README":
+        low, high, exact = map(float, re.findall(r"-?\d+\.\d+", capsys.readouterr().out))
+        assert low < exact < high < low + 0.3
+        assert len(PYTHON.findall(page.read_text())[0].strip().splitlines()) <= 18
+
+
+@pytest.mark.usefixtures("quick_compiles")
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
+def test_an_example_reaches_its_number(example, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    text = example.read_text()
+    assert "## Take away" in text
+    assert "assert " in text.split("## Take away")[1]
+    runpy.run_path(str(example))
+
+
+@pytest.mark.usefixtures("quick_compiles")
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_a_module_hold(name):
+    found = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    assert found.attempted
+    assert not found.failed
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=lambda p: str(p.relative_to(ROOT)))
+def test_what_a_page_points_at_exists(page):
+    text = re.sub(r"^```(?:python|bash|console|yaml).*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    targets = [link for link in LINK.findall(text) if not re.match(r"\w+:", link)]
+    targets += [name + ".md" for name in re.findall(r"\{doc\}`(?:[^`<]*<)?([^`>]+)>?`", text)]
+    targets += re.findall(r"^```\{include\} (\S+)", text, re.MULTILINE)
+    for tree in re.findall(r"toctree\}?(?:::)?\n(.*?)```", text, re.DOTALL):
+        targets += [name + ".md" for name in re.findall(r"^\s*([a-z][\w/-]*)\s*$", tree, re.MULTILINE)]
+    for target in targets:
+        assert (page.parent / target).exists() or target == "methods.md", f"{page.name} points at {target}"
+
+
+def test_every_command_in_the_pages_is_one():
+    from typer.main import get_command
+
+    from energax.cli.main import app
+    from energax.runtime.config import resolve
+
+    verbs, seen = set(get_command(app).commands), 0
+    for page in [*PAGES, *OTHERS]:
+        for block in re.findall(r"^```bash\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+            for command in re.findall(r"^(?:\S*/)?energax (.*)$", block, re.MULTILINE):
+                words = shlex.split(command, comments=True)
+                assert words[0] in verbs, f"{page.name}: energax {command}"
+                if words[0] == "train":
+                    resolve(words[1], words[2:])
+                seen += 1
+    assert seen >= 10
+
+
+def test_what_the_command_line_is_quoted_with_is_what_it_says():
+    quoted = 0
+    for page in PAGES:
+        for command, said in re.findall(
+            r"^```console\n\$ energax (.*)\n((?:.*\n)+?)```", page.read_text(), re.MULTILINE
+        ):
+            words = [sys.executable, "-m", "energax", *shlex.split(command)]
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+            assert done.stdout + done.stderr == said
+            quoted += 1
+    assert quoted
+
+
+def test_every_method_is_in_the_atlas_with_its_source_whole():
+    atlas = runpy.run_path(str(ROOT / "docs" / "generate_methods.py"))["page"]()
+    shown = re.split(r"^### ", atlas, flags=re.MULTILINE)[1:]
+    assert len(shown) >= 20
+    for part in shown:
+        source = re.search(r"^\*Source:\* (.+)$", part, re.MULTILINE)
+        assert source, part
+        assert re.search(r"[12]\d{3}", source[1]), f"no year: {source[1]}"
+        assert source[1].endswith((".", ")")), source[1]
+        assert "*File:* `" in part
+
+
+def test_a_sampler_is_added_as_contributing_says_and_a_wrong_one_is_caught(tmp_path):
+    module, face, member = PYTHON.findall((ROOT / "CONTRIBUTING.md").read_text())[:3]
+    folder = copied(tmp_path)
+    (folder / "src/energax/samplers/walk.py").write_text(module)
+    faces = folder / "src/energax/samplers/__init__.py"
+    faces.write_text(faces.read_text() + face)
+    contracts = folder / "tests/contracts/samplers.py"
+    text = contracts.read_text()
+    assert "MEMBERS = {\n" in text
+    text = text.replace("MEMBERS = {\n", "MEMBERS = {\n    " + member).replace("import HMC,", "import RandomWalk, HMC,")
+    contracts.write_text(text)
+    laws = "walk and (skewed or loop or renews or gradient or recorded)"
+    done = pytest_of(folder, "tests/contracts/test_samplers.py", "-k", laws)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 6
+    # planted: the energy difference with its sign turned
+    wrong = module.replace("state.energy - new.energy", "new.energy - state.energy")
+    assert wrong != module
+    (folder / "src/energax/samplers/walk.py").write_text(wrong)
+    assert pytest_of(folder, "tests/contracts/test_samplers.py", "-k", "walk and skewed").returncode == 1
