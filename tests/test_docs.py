@@ -100,7 +100,7 @@ def test_what_a_page_points_at_exists(page):
     text = re.sub(r"^```(?:python|bash|console|yaml).*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     targets = [link for link in LINK.findall(text) if not re.match(r"\w+:", link)]
     targets += [name + ".md" for name in re.findall(r"\{doc\}`(?:[^`<]*<)?([^`>]+)>?`", text)]
-    targets += re.findall(r"^```\{include\} (\S+)", text, re.MULTILINE)
+    targets += re.findall(r"^```\{(?:literal)?include\} (\S+)", text, re.MULTILINE)
     for tree in re.findall(r"toctree\}?(?:::)?\n(.*?)```", text, re.DOTALL):
         targets += [name + ".md" for name in re.findall(r"^\s*([a-z][\w/-]*)\s*$", tree, re.MULTILINE)]
     for target in targets:
@@ -153,20 +153,22 @@ def test_every_method_is_in_the_atlas_with_its_source_whole():
 def test_a_sampler_is_added_as_contributing_says_and_a_wrong_one_is_caught(tmp_path):
     module, face, member = PYTHON.findall((ROOT / "CONTRIBUTING.md").read_text())[:3]
     folder = copied(tmp_path)
-    (folder / "src/energax/samplers/walk.py").write_text(module)
-    faces = folder / "src/energax/samplers/__init__.py"
-    faces.write_text(faces.read_text() + face)
-    contracts = folder / "tests/contracts/samplers.py"
+    rooms, contracts = folder / "src/energax/samplers", folder / "tests/contracts/samplers.py"
+    # planted beside it: the energy difference with its sign turned
+    wrong = module.replace("state.energy - new.energy", "new.energy - state.energy").replace("RandomWalk", "WrongWalk")
+    assert "new.energy - state.energy" in wrong
+    (rooms / "walk.py").write_text(module)
+    (rooms / "wrong.py").write_text(wrong)
+    with (rooms / "__init__.py").open("a") as faces:
+        faces.write(face + "from .wrong import WrongWalk as WrongWalk\n")
+    both = f"MEMBERS = {{\n    {member}" + member.replace("walk", "wrong").replace("RandomWalk", "WrongWalk")
     text = contracts.read_text()
     assert "MEMBERS = {\n" in text
-    text = text.replace("MEMBERS = {\n", "MEMBERS = {\n    " + member).replace("import HMC,", "import RandomWalk, HMC,")
+    text = text.replace("MEMBERS = {\n", both).replace("import HMC,", "import RandomWalk, WrongWalk, HMC,")
     contracts.write_text(text)
-    laws = "walk and (skewed or loop or renews or gradient or recorded)"
-    done = pytest_of(folder, "tests/contracts/test_samplers.py", "-k", laws)
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 6
-    # planted: the energy difference with its sign turned
-    wrong = module.replace("state.energy - new.energy", "new.energy - state.energy")
-    assert wrong != module
-    (folder / "src/energax/samplers/walk.py").write_text(wrong)
-    assert pytest_of(folder, "tests/contracts/test_samplers.py", "-k", "walk and skewed").returncode == 1
+    laws = "(walk or wrong) and (skewed or scan_is or renews or gradient)"
+    done = pytest_of(folder, "tests/contracts/test_samplers.py", "-k", laws, "-rA", "--tb=line")
+    passed, failed = (re.findall(rf"^{word} \S+\[(.*)\]", done.stdout, re.MULTILINE) for word in ("PASSED", "FAILED"))
+    assert sum("walk" in name for name in passed) >= 5, done.stdout[-3000:]
+    assert not any("walk" in name for name in failed), done.stdout[-3000:]
+    assert any("wrong" in name for name in failed)
