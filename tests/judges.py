@@ -46,6 +46,15 @@ def target(energy: Callable, low: float, high: float, beta: float = 1.0) -> Targ
     return Target(whole, grid, density / np.trapezoid(density, grid))
 
 
+class Parabola(AbstractEnergy):
+    """N(centre, 1) in every coordinate."""
+
+    centre: jax.Array
+
+    def __call__(self, x, cond=None):
+        return 0.5 * jnp.sum((x - self.centre) ** 2)
+
+
 def tilted_well(x: jax.Array) -> jax.Array:
     """Two unequal wells: skewed, and with a barrier."""
     return jnp.sum((x**2 - 1.0) ** 2 + 0.5 * x)
@@ -117,7 +126,9 @@ def judge_invariance(
     return verdict("judge_invariance", scores)
 
 
-def judge_movement(sampler: Any, truth: Target, *, num_chains: int = 2000, seed: int = 0, least: float = 0.05) -> float:
+def judge_movement(
+    sampler: Any, truth: Target, *, num_chains: int = 20_000, seed: int = 0, least: float = 0.05
+) -> float:
     """Invariance passes the kernel that never moves: the mean squared jump must be `least` of the variance or more."""
     start = truth.sample(seed, num_chains)
     chains = init_chains(sampler, truth.energy, start)
@@ -155,7 +166,7 @@ def judge_moments(
 
 def judge_acceptance(sampler: Any, exact: float, dim: int = 1, *, num_chains: int = 20_000, seed: int = 0) -> float:
     """The mean acceptance in equilibrium on N(0, 1)^dim against its closed form."""
-    energy = FunctionEnergy(lambda x: 0.5 * jnp.sum(x**2))
+    energy = Parabola(jnp.zeros(()))
     start = jnp.asarray(np.random.default_rng(seed).standard_normal((num_chains, dim)), jnp.float32)
     _, info = advance(jax.random.key(seed), sampler, energy, init_chains(sampler, energy, start), 2)
     score = _z(np.asarray(info.acceptance, np.float64), exact)
@@ -166,12 +177,9 @@ def judge_acceptance(sampler: Any, exact: float, dim: int = 1, *, num_chains: in
 def judge_follows(sampler: Any, *, num_steps: int = 100, num_chains: int = 500, seed: int = 0) -> float:
     """An energy that moves from a Gaussian at 0 to one at 5 is followed by chains that were made under the old one."""
 
-    def at(centre: float) -> FunctionEnergy:
-        return FunctionEnergy(lambda x: 0.5 * jnp.sum((x - centre) ** 2))
-
     start = jnp.asarray(np.random.default_rng(seed).standard_normal((num_chains, 1)), jnp.float32)
-    chains = init_chains(sampler, at(0.0), start)
-    chains, _ = advance(jax.random.key(seed), sampler, at(5.0), chains, num_steps)
+    chains = init_chains(sampler, Parabola(jnp.zeros(())), start)
+    chains, _ = advance(jax.random.key(seed), sampler, Parabola(jnp.full((), 5.0)), chains, num_steps)
     score = _z(np.asarray(chains.states.x[:, 0], np.float64), 5.0)
     verdict("judge_follows", {"mean after the energy moved to 5": score})
     return score
@@ -185,7 +193,7 @@ def judge_independence(
     Over many runs the variance of the chains' mean is their variance over their number; one noise for all makes it
     `num_chains` times that. The score is that ratio's excess over 1, in units of its standard deviation.
     """
-    energy = FunctionEnergy(lambda x: 0.5 * jnp.sum(x**2))
+    energy = Parabola(jnp.zeros(()))
     chains = init_chains(sampler, energy, jnp.zeros((num_chains, 8)))
     chains, _ = runner(jax.random.key(seed), sampler, energy, chains, num_steps)
     x = np.asarray(chains.states.x, np.float64)
