@@ -199,13 +199,13 @@ def _sample(sampler, key, energy, chains, num_samples, thin, burn_in, cond):
 
     def record(states, index):
         states, info = _run(sampler, keys, energy, states, burn_in + index * thin, thin, cond)
-        return states, (states.x, _energies(energy, info, states, cond), info.acceptance, info.divergent)
+        return states, (states.x, _energies(energy, states, cond), info.acceptance, info.divergent)
 
     states, draws = jax.lax.scan(record, states, jnp.arange(num_samples))
     return Chains(states), Draws(*jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), draws))
 
 
-def _energies(energy, info, states, cond):
+def _energies(energy, states, cond):
     """E at the recorded x: cached by the state, or else evaluated (an Info may tell the energy before the step)."""
     if hasattr(states, "energy"):
         return states.energy
