@@ -1,6 +1,7 @@
 """Sphinx settings: furo, MyST, API pages from docstrings; every warning is an error in CI."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -69,6 +70,18 @@ def root_links(app: Any, path: Any, parent: str, content: list[str]) -> None:
     content[0] = re.sub(r"\[([^\]]+)\]\((?:CITATION\.cff|LICENSE)\)", r"`\1`", content[0])
 
 
+def example_cells(app: Any, name: str, content: list[str]) -> None:
+    """Puts the example scripts on their page: Markdown cells as text, the others as code."""
+    if name == "examples":
+        for script in sorted((Path(app.srcdir).parent / "examples").glob("*.py")):
+            cells = re.split(r"^# %%(.*)\n", script.read_text(), flags=re.MULTILINE)[1:]
+            for kind, body in zip(cells[::2], cells[1::2], strict=True):
+                text = re.sub(r"^# ?", "", body, flags=re.MULTILINE)
+                text = re.sub(r"^#", "##", text, flags=re.MULTILINE)  # a script's title is a section here
+                content[0] += f"\n{text}" if "[markdown]" in kind else f"\n```python\n{body.strip()}\n```\n"
+            content[0] += f"\nThe script: `examples/{script.name}`\n"
+
+
 def plain_formulas(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Keeps |x|, *args and x_ of a docstring's formulas from being read as markup; examples stay as they are."""
     del app, what, name, obj, options
@@ -105,6 +118,7 @@ def short_fields(app: Any, tree: Any) -> None:
 def setup(app: Any) -> None:
     """Hooks."""
     app.connect("include-read", root_links)
+    app.connect("source-read", example_cells)
     app.connect("autodoc-process-signature", short_types)
     app.connect("doctree-read", short_fields)
     app.connect("autodoc-process-docstring", plain_formulas, priority=400)  # before napoleon
