@@ -1,8 +1,8 @@
 """The convolutional energy on one CPU thread: contrastive step, denoising step, Langevin chain; JSON lines.
 
 The energy is `NetworkEnergy(ConvNet)` of one sample under vmap, as objectives and samplers use it. A training step is
-measured inside a scan of `--scan` steps, as the training loop runs it, and once more with a host call for every step
-("-single": it pays for fresh memory pages at each call). `benchmarks/peers/bench_conv_torch.py` is PyTorch's half;
+measured inside a scan of `--scan` steps, as the training loop runs it; "-chunks" is the same with the gradient gathered
+by `numerics.microbatch`, "-single" makes a host call for every step and pays for fresh memory pages at each. `benchmarks/peers/bench_conv_torch.py` is PyTorch's half;
 `--peer PYTHON` runs it in turns with this one and prints the ratios.
 
     python benchmarks/bench_conv.py --peer path/to/torch/environment/bin/python
@@ -28,8 +28,9 @@ import optax
 
 from energax.energies import NetworkEnergy
 from energax.networks import ConvNet
+from energax.numerics import mean_in_chunks
 
-BATCH, PIXELS, LANGEVIN_STEPS = 64, 784, 20
+BATCH, PIXELS, LANGEVIN_STEPS, CHUNK = 64, 784, 20, 8
 
 
 def tasks(scan: int) -> dict:
@@ -50,6 +51,24 @@ def tasks(scan: int) -> dict:
         noise = jax.random.normal(key, data.shape)
         score = -jax.vmap(jax.grad(eqx.combine(weights, rest)))(data + 0.1 * noise)
         return ((0.1 * score + noise) ** 2).sum(axis=1).mean()
+
+    # the same two losses, their gradient gathered in chunks of samples that fit the cache
+    def contrastive_in_chunks(weights, key):
+        def one(model, row):
+            value = model(row["x"])
+            return row["sign"] * value + 0.1 * value**2, ()
+
+        signs = jnp.repeat(jnp.array([1.0, -1.0]), BATCH)
+        rows = {"x": jnp.concatenate([data, other]), "sign": signs}
+        return 2.0 * mean_in_chunks(one, eqx.combine(weights, rest), rows, CHUNK)[0]
+
+    def denoising_in_chunks(weights, key):
+        def one(model, row):
+            score = -jax.grad(model)(row["x"] + 0.1 * row["noise"])
+            return jnp.sum((0.1 * score + row["noise"]) ** 2), ()
+
+        rows = {"x": data, "noise": jax.random.normal(key, data.shape)}
+        return mean_in_chunks(one, eqx.combine(weights, rest), rows, CHUNK)[0]
 
     def trained(loss, num):
         def step(carry, key):
@@ -73,6 +92,8 @@ def tasks(scan: int) -> dict:
         "cd64+64": (trained(contrastive, scan), scan),
         "dsm64": (trained(denoising, scan), scan),
         "langevin20": (lambda: walk(data, key), 1),
+        "cd64+64-chunks": (trained(contrastive_in_chunks, scan), scan),
+        "dsm64-chunks": (trained(denoising_in_chunks, scan), scan),
         "cd64+64-single": (trained(contrastive, 1), 1),
         "dsm64-single": (trained(denoising, 1), 1),
     }
@@ -109,7 +130,7 @@ def main() -> None:
             _least(theirs, {row["task"]: row["cpu_ms"] for row in map(json.loads, lines)})
     for name, value in ours.items():
         row = {"framework": f"jax {jax.__version__}", "task": name, "cpu_ms": round(value, 2)}
-        peer = theirs.get(name.removesuffix("-single"))
+        peer = theirs.get(name.removesuffix("-single").removesuffix("-chunks"))
         if peer:
             row |= {"torch_cpu_ms": peer, "speed_relative_to_torch": round(peer / value, 3)}
         print(json.dumps(row), flush=True)

@@ -6,6 +6,7 @@ from .logspace import (
     log_mean_exp as log_mean_exp,
     log_mean_exp_error as log_mean_exp_error,
 )
+from .microbatch import mean_in_chunks as mean_in_chunks
 from .random import (
     chain_keys as chain_keys,
     standard_normal as standard_normal,
