@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 
-def averaged(ema: Any, model: Any, decay: float, step: Array) -> Any:
+def averaged(ema: Any, model: Any, decay: float, step: Array, take: Array | bool = True) -> Any:
     """d * ema + (1 - d) * model with d = min(decay, (1 + step) / (10 + step)), for arrays of floats.
 
     Args:
@@ -22,6 +22,7 @@ def averaged(ema: Any, model: Any, decay: float, step: Array) -> Any:
         model: The new parameters, same structure.
         decay: In [0, 1); 0 makes the average equal to the model.
         step: Steps done before this one.
+        take: Where false the average stays exactly as it is (a rejected step).
 
     Returns:
         The new average. A leaf that equals the model's stays exactly equal to it; other leaves are the model's.
@@ -34,6 +35,6 @@ def averaged(ema: Any, model: Any, decay: float, step: Array) -> Any:
             return new
         w = weight.astype(old.dtype)
         # the convex form never overflows; its rounding would make parts that rest drift, hence the comparison
-        return jnp.where(old == new, new, w * old + (1.0 - w) * new)
+        return jnp.where(take, jnp.where(old == new, new, w * old + (1.0 - w) * new), old)
 
     return jax.tree.map(one, ema, model)

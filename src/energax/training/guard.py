@@ -1,7 +1,7 @@
 """Finiteness at the gate: what a step made is looked at before any of it is let in; the first bad leaf gets a code.
 
-Cost: one pass of sums over batch, gradients, parameters, optimiser and objective state: 0 to 1.5 % of a step of an
-MLP 2x128, within the noise of the measurement (`benchmarks/bench_training.py`).
+Cost: one pass of inner products over batch, gradients, parameters, optimiser and objective state, and one of selections
+over what is carried (`benchmarks/bench_training.py` measures it).
 """
 
 from typing import Any, NamedTuple
@@ -60,9 +60,16 @@ def first_bad(batch: list[Array], turn: list[Array], offset: int) -> Int[Array, 
         turn: The turn's leaves, in the order of `PARTS`: codes offset + 1, offset + 2, ...
         offset: Leaves of the phases before this one.
     """
+    leaves = batch + turn
     codes = [-(i + 1) for i in range(len(batch))] + [offset + i + 1 for i in range(len(turn))]
-    bad = jnp.stack([~finite(leaf) for leaf in batch + turn])
-    return jnp.where(jnp.any(bad), jnp.array(codes, jnp.int32)[jnp.argmax(bad)], jnp.int32(0))
+
+    def search() -> Int[Array, ""]:
+        bad = jnp.stack([~finite(leaf) for leaf in leaves])
+        return jnp.where(jnp.any(bad), jnp.array(codes, jnp.int32)[jnp.argmax(bad)], jnp.int32(0))
+
+    # inner products are the fastest pass there is; only where theirs is no finite number are leaves looked at singly,
+    # so that entries too large to be squared are not taken for infinities
+    return jax.lax.cond(jnp.isfinite(squares(leaves)), lambda: jnp.int32(0), search)
 
 
 def finite(leaf: Array) -> Bool[Array, ""]:

@@ -130,7 +130,9 @@ class Trainer(eqx.Module):
         """
         key = jax.random.fold_in(state.key, state.step)
         batch = self.prepare(jax.random.fold_in(key, 0), batch)
-        model, optimizers, objectives = state.model, list(state.optimizers), list(state.objectives)
+        model: Any = state.model
+        optimizers: Any = list(state.optimizers)
+        objectives: Any = list(state.objectives)
         metrics: Metrics = {}
         good, offset = jnp.array(True), 0
         for i, phase in enumerate(self.phases):
@@ -142,9 +144,10 @@ class Trainer(eqx.Module):
             )
             offset += len(_leaf_names(phase, state.model, state.optimizers[i], state.objectives[i]))
         metrics["rejected"] = 1.0 - good.astype(jnp.float32)
-        ema = averaged(state.ema, model, self.ema_decay, state.step)
-        new = TrainState(model, ema, tuple(optimizers), tuple(objectives), state.key, state.step)
-        return eqx.tree_at(lambda s: s.step, select(good, new, state), state.step + jnp.int32(1)), metrics
+        old = (state.model, state.optimizers, state.objectives)
+        model, optimizers, objectives = select(good, (model, tuple(optimizers), tuple(objectives)), old)
+        ema = averaged(state.ema, model, self.ema_decay, state.step, good)
+        return TrainState(model, ema, optimizers, objectives, state.key, state.step + jnp.int32(1)), metrics
 
 
 class _Turn(eqx.Module):
