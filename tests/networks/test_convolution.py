@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from energax.networks import conv
+from energax.networks import conv, convolution
 
 KEY = jax.random.key(3)
 X, W = jax.random.normal(KEY, (5, 4, 2)), jax.random.normal(jax.random.fold_in(KEY, 1), (3, 3, 2, 3))
@@ -60,3 +60,17 @@ def test_images_are_folded_into_one_product():
     text = str(jax.make_jaxpr(jax.grad(lambda w: jnp.mean(jax.vmap(scalar(conv, 1), (0, None))(XS, w))))(W))
     assert text.count("energax_conv_kernel[") == 1
     assert text.count("energax_conv[") == 1
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_what_other_platforms_run_is_what_the_cpu_runs(stride):
+    g = jax.random.normal(KEY, (3, *conv(X, W, stride).shape))
+    inputs = {"size": X.shape[:2], "stride": stride}
+    kernels = {"k": 3, "stride": stride}
+    pairs = [
+        (convolution._conv_product(XS, W, stride=stride, patches=True), convolution._conv_native(XS, W, stride=stride)),
+        (convolution._conv_input_product(g, W, **inputs), convolution._conv_input_native(g, W, **inputs)),
+        (convolution._conv_kernel_product(XS, g, **kernels), convolution._conv_kernel_native(XS, g, **kernels)),
+    ]
+    for ours, native in pairs:
+        np.testing.assert_allclose(ours, native, rtol=2e-4, atol=2e-4)
