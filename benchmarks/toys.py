@@ -14,7 +14,7 @@ from energax.runtime.folder import list_runs
 from energax.runtime.run import train
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "toys.md"
-TOYS = ("moons", "rings", "checkerboard", "gaussians25", "pinwheel", "swissroll", "spirals")
+TOYS = ("moons", "rings", "checkerboard", "gaussians25", "pinwheel", "swissroll", "spirals", "mixture")
 HEAD = """# 2-D toys: what each method recovers
 
 Every toy has an exactly known density, so KL(true || model) is a quadrature on a 400 x 400 grid and not an estimate. 10,000

@@ -60,5 +60,7 @@ def test_only_placement_and_hosts_know_devices():
 
 
 def test_importing_the_face_imports_neither_jax_nor_torch():
-    code = "import sys, energax; sys.exit(any(m in sys.modules for m in ('jax', 'torch', 'tensorboardX', 'matplotlib')))"
+    code = (
+        "import sys, energax; sys.exit(any(m in sys.modules for m in ('jax', 'torch', 'tensorboardX', 'matplotlib')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

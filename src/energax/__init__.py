@@ -36,7 +36,7 @@ _ROOMS = (
     "cli",
 )
 
-__all__ = ["__version__", *_NOUNS, *_ROOMS]  # noqa: PLE0604
+__all__ = ["__version__", *_NOUNS, *_ROOMS]
 
 
 def __getattr__(name: str) -> Any:

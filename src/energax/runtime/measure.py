@@ -39,6 +39,7 @@ from energax.training import TrainState
 from .build import Problem, toy_density
 
 _DIAGNOSED_DRAWS = 100  # draws a chain for R-hat and ESS, at least
+_KERNEL_WIDTHS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.14, 0.2)  # of the data's standard deviation
 _TARGET = {"MALA": 0.574, "HMC": 0.65}
 _SHOWN = 400  # samples, data and energies kept for the figures
 
@@ -262,7 +263,10 @@ def measure_plane(problem: Problem, energy: AbstractEnergy) -> Parts:
     outside = np.asarray(problem.coordinates.forward(wide.points()), np.float32)
     log_z = float(logsumexp(-energy_values(energy, outside, batch_size=16384)) + math.log(wide.cell))
     leaked = max(0.0, log_z - found.log_z)
-    kde_kl, bandwidth = best_kernel_kl(problem.train.flat(), found.true_log_density, grid)
+    rows = problem.train.flat().astype(np.float64)
+    spread = math.sqrt(float(np.mean(np.var(rows, axis=0))))
+    widths = tuple(width * spread for width in _KERNEL_WIDTHS)
+    kde_kl, bandwidth = best_kernel_kl(rows, found.true_log_density, grid, bandwidths=widths)
     numbers = {
         "kl_true_model": found.kl_true_model + leaked,
         "kde_kl": kde_kl,
