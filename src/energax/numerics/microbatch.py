@@ -14,7 +14,7 @@ from jaxtyping import PyTree, Scalar
 
 
 def mean_in_chunks(
-    loss: Callable[[Any, Any], tuple[Scalar, PyTree]], model: Any, rows: PyTree, chunk: int
+    loss: Callable[[Any, Any], tuple[Scalar, PyTree]], model: Any, rows: PyTree, chunk: int | None
 ) -> tuple[Scalar, PyTree]:
     """(mean loss, mean of what is reported beside it) over rows; the same numbers as a vmap and a mean, to round-off.
 
@@ -25,7 +25,7 @@ def mean_in_chunks(
         loss: (model, one row) -> (scalar, pytree of scalars to report).
         model: A pytree; its floating arrays have a gradient.
         rows: A pytree whose leaves share axis 0: samples, noise, keys.
-        chunk: Rows at a time, >= 1; what is left over is one smaller chunk.
+        chunk: Rows at a time, >= 1; what is left over is one smaller chunk. None takes all at once, by vmap and mean.
 
     Raises:
         ValueError: `chunk` is not a positive integer.
@@ -35,6 +35,8 @@ def mean_in_chunks(
         >>> float(value)
         4.0
     """
+    if chunk is None:
+        return jax.tree.map(lambda a: jnp.mean(a, axis=0), jax.vmap(lambda row: loss(model, row))(rows))
     if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
         raise ValueError(f"mean_in_chunks.chunk must be an integer >= 1; got {chunk!r}.")
     moving, rest = eqx.partition(model, eqx.is_inexact_array)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree, Scalar
 
 from energax.core import AbstractEnergy, AbstractSampler, Cond, Key, Metrics, X, checks, freeze
+from energax.numerics.microbatch import mean_in_chunks
 from energax.samplers import advance, finite_rows, init_chains
 from energax.samplers.adaptation import AdaptiveStep, with_step_size
 
@@ -36,20 +37,50 @@ def walk(key: Key, sampler: AbstractSampler, model: AbstractEnergy, xs: PyTree, 
 
 
 def contrast(
-    model: AbstractEnergy, xs: PyTree, negatives: PyTree, good: Bool[Array, " chains"], energy_penalty: float
+    model: AbstractEnergy,
+    xs: PyTree,
+    negatives: PyTree,
+    good: Bool[Array, " chains"],
+    energy_penalty: float,
+    chunk_size: int | None = None,
 ) -> tuple[Scalar, Metrics]:
     """mean E(xs) - mean E(negatives that are good) + energy_penalty * (mean E(xs)^2 + mean E(negatives)^2).
 
-    If no negative is good the result is 0 / 0: the step is then refused, not invented.
+    If no negative is good the result is 0 / 0: the step is then refused, not invented. With a `chunk_size`, data and
+    negatives are one stack of weighted rows whose gradient is gathered so many rows at a time.
     """
-    up, down = jax.vmap(model)(xs), jax.vmap(model)(negatives)
-    weights = good.astype(down.dtype) / jnp.sum(good).astype(down.dtype)
-    energy_data, energy_model = jnp.mean(up), jnp.sum(weights * down)
+    if chunk_size is None:
+        up, down = jax.vmap(model)(xs), jax.vmap(model)(negatives)
+        weights = good.astype(down.dtype) / jnp.sum(good).astype(down.dtype)
+        energy_data, energy_model = jnp.mean(up), jnp.sum(weights * down)
+        squares = jnp.mean(up**2) + jnp.sum(weights * down**2) if energy_penalty > 0 else jnp.zeros_like(energy_data)
+    else:
+        energy_data, energy_model, squares = _in_chunks(model, xs, negatives, good, energy_penalty, chunk_size)
     gap = energy_data - energy_model
-    loss = gap
-    if energy_penalty > 0:
-        loss = loss + energy_penalty * (jnp.mean(up**2) + jnp.sum(weights * down**2))
+    loss = gap + energy_penalty * squares if energy_penalty > 0 else gap
     return loss, {"gap": gap, "energy_data": energy_data, "energy_model": energy_model}
+
+
+def _in_chunks(
+    model: AbstractEnergy, xs: PyTree, negatives: PyTree, good: Bool[Array, " chains"], penalty: float, chunk_size: int
+) -> tuple[Scalar, Scalar, Scalar]:
+    """(mean E(xs), mean E(good negatives), both means of E^2); their loss's gradient is that of the stacked rows."""
+    dtype = jax.eval_shape(model, jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), xs)).dtype
+    num_up, num_down = (jax.tree.leaves(side)[0].shape[0] for side in (xs, negatives))
+    num = num_up + num_down
+    plus = jnp.concatenate([jnp.full(num_up, 1.0 / num_up, dtype), jnp.zeros(num_down, dtype)])
+    minus = jnp.concatenate([jnp.zeros(num_up, dtype), good.astype(dtype) / jnp.sum(good).astype(dtype)])
+    rows = (jax.tree.map(lambda a, b: jnp.concatenate([a, b]), xs, negatives), num * plus, num * minus)
+
+    def weighted(model: AbstractEnergy, row: Any) -> tuple[Scalar, tuple[Scalar, Scalar, Scalar]]:
+        x, up, down = row
+        value = model(x)
+        parts = up * value, down * value, (up + down) * value**2
+        return parts[0] - parts[1] + penalty * parts[2], parts
+
+    loss, (_, down, squares) = mean_in_chunks(weighted, model, rows, chunk_size)
+    # the gradient travels with `loss` alone, so it is put into the first of the numbers whose difference is the loss
+    return loss + down - penalty * squares, down, squares
 
 
 def report(sampler: AbstractSampler, moved: Walk, xs: PyTree) -> Metrics:

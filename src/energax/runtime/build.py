@@ -213,6 +213,8 @@ def build_sampler(config: Config) -> AbstractSampler:
 def build_objective(config: Config, sampler: AbstractSampler, base: AbstractDensity) -> AbstractObjective:
     """The training rule of the config."""
     objective = config.objective
+    # image networks: on a CPU the gradient is gathered in chunks that stay in cache (energax.numerics.microbatch)
+    chunk = 8 if config.energy.kind != "mlp" and jax.default_backend() == "cpu" else None
     if objective.kind == "persistent_cd":
         return PersistentCD(
             sampler,
@@ -222,13 +224,14 @@ def build_objective(config: Config, sampler: AbstractSampler, base: AbstractDens
             restart=objective.restart,
             adapt_target=getattr(config.sampler, "adapt_target", None),
             energy_penalty=objective.energy_penalty,
+            chunk_size=chunk,
             start=GeneratorStart(base),
         )
     if objective.kind == "contrastive_divergence":
-        return ContrastiveDivergence(sampler, objective.num_steps)
+        return ContrastiveDivergence(sampler, objective.num_steps, chunk_size=chunk)
     if objective.kind == "denoising":
-        return DenoisingScoreMatching(objective.sigma)
-    return MultiscaleDenoising(objective.sigmas)
+        return DenoisingScoreMatching(objective.sigma, chunk)
+    return MultiscaleDenoising(objective.sigmas, chunk_size=chunk)
 
 
 def build_optimizer(config: Config) -> optax.GradientTransformation:
