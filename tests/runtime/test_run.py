@@ -6,21 +6,25 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from energax.core import ConfigError, DivergenceError
+from energax.core import ConfigError, DivergenceError, FunctionEnergy
+from energax.data import Batches
+from energax.objectives import DenoisingScoreMatching
 from energax.runtime import checkpoint
 from energax.runtime.alarms import Alarm, Watchdog
 from energax.runtime.build import build
 from energax.runtime.config import read, resolve
 from energax.runtime.display import QuietDisplay
 from energax.runtime.folder import find_run, list_runs, read_json
-from energax.runtime.hooks import Watch, explainer
+from energax.runtime.hooks import Watch, explainer, slow_down
 from energax.runtime.loop import Look, fit, grid_length
 from energax.runtime.placement import Placement
 from energax.runtime.run import evaluate, resume, train
 from energax.runtime.tracking import read_metrics
 from energax.runtime.use import log_z, sample
+from energax.training import Phase, Trainer
 
 SMALL = [
     "data.options.n_train=600", "energy.width=8", "energy.depth=1", "objective.num_chains=16", "objective.num_steps=2",
@@ -141,6 +145,33 @@ def test_a_broken_run_rolls_back_slower_with_other_noise_and_then_gives_up(tmp_p
     with pytest.raises(DivergenceError, match=r"after 2 roll-back\(s\): It is broken\. Mend it\."):
         watcher(look)
     assert len((tmp_path / "alarms.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_second_roll_back_does_not_brake_twice_for_the_first(tmp_path):
+    problem = build(small(tmp_path))
+    state = problem.initial_state()
+    slowed = slow_down(state, 1, 1)
+    checkpoint.save(tmp_path / "checkpoints", slowed, 0, meta={"rollbacks": 1})
+    watcher = watch(problem, tmp_path, state, rollbacks=1)
+    again = watcher(Look(10, state, np.arange(10), {"rejected": np.zeros(10)}, 1.0))
+    halved = [float(leaf) for leaf in jax.tree.leaves(again.optimizers) if np.shape(leaf) == () and 0 < float(leaf) < 1]
+    assert halved == [0.25]
+
+
+def test_a_chunk_that_was_taken_back_is_shown_to_no_later_hook():
+    trainer = Trainer((Phase(DenoisingScoreMatching(0.5), optax.sgd(1e-2)),))
+    model = FunctionEnergy(jax.tree_util.Partial(lambda a, x: 0.5 * a * jnp.sum(x**2), jnp.array(1.0)))
+    stream = Batches({"x": np.ones((8, 2), np.float32)}, 4, 0)
+    first = trainer.init(jax.random.key(0), model, stream.batch(0))
+    looks, written = [], []
+
+    def take_back_once(look):
+        looks.append(look.step)
+        return first if len(looks) == 2 else None
+
+    fit(trainer, first, stream, 6, steps_per_call=2, hooks=(take_back_once, lambda look: written.append(look.step)))
+    assert looks == [2, 4, 2, 4, 6]
+    assert written == [2, 2, 4, 6]
 
 
 def test_a_refused_step_is_named_in_the_error(tmp_path):

@@ -100,20 +100,20 @@ class Watch:
         for note in found.notes:
             self.display.say(note)
         self.rollbacks += 1
-        state = slow_down(found.state, self.rollbacks)
+        state = slow_down(found.state, self.rollbacks, self.rollbacks - int(found.meta.get("rollbacks", 0)))
         self.watchdog.reset()
         self.rewind(int(state.step))
         self.display.say(
             f"Rolled back from step {alarm.step} to step {int(state.step)} ({self.rollbacks} of {self.max_rollbacks}), "
-            f"learning rate halved: {reason}"
+            f"learning rate at {0.5**self.rollbacks:g} of its schedule: {reason}"
         )
         return state
 
 
-def slow_down(state: TrainState, attempt: int) -> TrainState:
-    """The state with every learning rate halved once per attempt, and with other noise than the first time."""
+def slow_down(state: TrainState, attempt: int, halvings: int) -> TrainState:
+    """The state with every learning rate halved `halvings` times, and with other noise than in earlier attempts."""
     key = jax.random.fold_in(state.key, _ROLLBACK_KEY + attempt)
-    return dataclasses.replace(state, optimizers=brake(state.optimizers, 0.5**attempt), key=key)
+    return dataclasses.replace(state, optimizers=brake(state.optimizers, 0.5**halvings), key=key)
 
 
 def explainer(trainer: Trainer) -> Callable[[Look], str]:
@@ -171,7 +171,7 @@ class Save:
 
     def __call__(self, look: Look) -> None:
         """Saves when it is time."""
-        if look.step % self.every == 0 and look.step != self.saved:
+        if look.step % self.every == 0:
             self.now(look.state)
 
     def now(self, state: TrainState) -> None:

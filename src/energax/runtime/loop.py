@@ -44,7 +44,9 @@ class Look(NamedTuple):
 
 
 Hook = Callable[[Look], "TrainState | None"]
-"""Called after each chunk; a state it returns replaces the run's and its step; None leaves them."""
+"""Called after each chunk; a state it returns replaces the run's and its step; None leaves them.
+
+A state of another step takes the chunk back: hooks that come later do not see it."""
 
 
 def grid_length(start: int, last: int, size: int) -> int:
@@ -99,7 +101,9 @@ def fit(
             if replaced is not None:
                 state = replaced if placement is None else placement.state(replaced)
                 following, ready = int(state.step), None
-                look = look._replace(step=following, state=state)
+                if following != look.step:
+                    break
+                look = look._replace(state=state)
         start = following
         if should_stop():
             break
