@@ -17,9 +17,10 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "toys.md"
 TOYS = ("moons", "rings", "checkerboard", "gaussians25", "pinwheel", "swissroll", "spirals", "mixture")
 HEAD = """# 2-D toys: what each method recovers
 
-Every toy has an exactly known density, so KL(true || model) is a quadrature on a 400 x 400 grid and not an estimate. 10,000
-training points, unit standard deviation, one seed; the best kernel density (bandwidth chosen with the truth in hand) stands
-beside. Written by `python benchmarks/toys.py`.
+Every toy has an exactly known density, so KL(true || model) is a quadrature on a 400 x 400 grid and not an estimate; what the
+model leaks out of the box counts against it. 10,000 training points, one seed; the best kernel density (bandwidth chosen with
+the truth in hand) stands beside. Seconds are of training on one thread of a busy machine. Written by
+`python benchmarks/toys.py`.
 
 | recipe | KL(true, model), nats | best KDE | log Z off grid (AIS, nats) | worst mode mass: true, model | steps | seconds |
 |---|---|---|---|---|---|---|
@@ -27,14 +28,19 @@ beside. Written by `python benchmarks/toys.py`.
 TAIL = """
 ## Reading
 
-- **Persistent CD (`-pcd`)** follows the likelihood where walkers mix: moons. Where modes are far apart or structure is fine,
-  walkers freeze between modes, masses drift, and the figure says so; the alarms of the run name it too.
-- **CD-k (`moons-cd`)** starts its chains at the data, so on connected sets it does as well, and is blind to the mass between
+- **Persistent CD (`-pcd`)** follows the likelihood where walkers mix: moons, swiss roll, rings and pinwheel are at or below
+  the best kernel density. Its known failure is mode mass: on `gaussians25` and above all on `mixture` (two modes 16 standard
+  deviations apart, masses .25 and .75) walkers never cross, their shares freeze, and the learned mass drifts away from the
+  truth although every curve is flat. Thin arms (`spirals`) are the other: a smooth dense network blurs them.
+- **CD-k (`moons-cd`)** starts its chains at the data, so on a connected set it does as well, and is blind to the mass between
   modes that k steps do not cross.
-- **Denoising score matching (`-dsm`)** learns the density blurred by its sigma and hardly sees mode masses at all: the score
-  inside a mode does not depend on the mode's mass. More noise levels in one energy sharpen the local shape, not the masses.
-- The limit for 10,000 points is not zero: exact maximum likelihood of the same network stops at 0.01 (moons) to 0.06
-  (checkerboard). Learning a density with sharp edges from points costs that much.
+- **Denoising score matching (`-dsm`)** learns the density blurred by its sigma and hardly sees mode masses: the score inside a
+  mode does not depend on the mode's mass (`mixture-dsm`). What it leaks far from the data, where no noisy point ever fell,
+  costs it too.
+- **Many noise levels in one unconditional energy (`moons-dsm-multiscale`)** are a compromise that is sharp only where x itself
+  tells the noise level, as in many dimensions; in the plane it is worse than one level.
+- The limit for 10,000 points is not zero: exact maximum likelihood of such a network stops near 0.01 (moons) to 0.06
+  (checkerboard). Learning sharp edges from points costs that much.
 """
 
 
