@@ -5,12 +5,12 @@ in its head forbids the rest.
 """
 
 import base64
-import os
-import tempfile
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
+
+from energax.runtime.disk import write_atomically
 
 from . import opening
 from .canvas import Panel, inline_svg
@@ -47,9 +47,9 @@ def write_report(run_folder: Path) -> Path:
     figures.mkdir(exist_ok=True)
     for part in parts:
         for panel in part.panels:
-            _write(figures / f"{panel.name}.{panel.suffix}", panel.content)
+            write_atomically(figures / f"{panel.name}.{panel.suffix}", [panel.content])
     target = run.path / "report.html"
-    _write(target, render(run, parts).encode("utf-8"))
+    write_atomically(target, [render(run, parts).encode("utf-8")])
     return target
 
 
@@ -94,16 +94,3 @@ def _picture(panel: Panel) -> Markup:
     return Markup('<img class="pixels" src="data:image/png;base64,{}" width="{}" height="{}" alt="{}">').format(
         source, panel.width, panel.height, panel.alt
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all: a temporary file in the same folder, then a rename."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

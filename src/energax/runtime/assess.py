@@ -1,6 +1,6 @@
 """After training: everything that the report tells, measured once and written to evaluation.json and arrays.npz."""
 
-import os
+import io
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from energax.training import TrainState
 
 from . import measure
 from .build import Problem
+from .disk import write_atomically
 from .display import Display
 from .folder import ARRAYS, EVALUATION, write_json
 
@@ -76,7 +77,8 @@ def described(problem: Problem) -> dict[str, Any]:
         "name": problem.config.data.name,
         "n_train": len(problem.train),
         "n_test": len(problem.test),
-        "shape": list(problem.train.x.shape[1:]),
+        "shape": list(problem.train.shape),
+        "image_shape": None if problem.train.image_shape is None else list(problem.train.image_shape),
         "dequantisation": problem.config.data.noise,
         "source": problem.train.source,
         "licence": problem.train.licence,
@@ -86,15 +88,9 @@ def described(problem: Problem) -> dict[str, Any]:
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes an .npz whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            np.savez_compressed(stream, allow_pickle=False, **arrays)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, allow_pickle=False, **arrays)
+    write_atomically(path, [packed.getbuffer()])
 
 
 def plain(value: Any) -> Any:

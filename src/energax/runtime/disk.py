@@ -76,7 +76,7 @@ def _sign(descriptor: int) -> None:
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
 
-def write_atomically(path: Path, pieces: Iterable[bytes]) -> None:
+def write_atomically(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
     """Puts `pieces` under `path`, whole or not at all, and on the disk when this returns.
 
     Raises:

@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import os
 import platform
 import secrets
 import subprocess
@@ -14,6 +13,7 @@ from typing import Any
 from energax.core import ConfigError
 
 from .config import dump
+from .disk import write_atomically
 from .refusals import did_you_mean
 from .schema import Config
 
@@ -89,16 +89,8 @@ def git_state() -> str | None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all: temporary file, flush to disk, rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Writes a file whole or not at all."""
+    write_atomically(path, [text.encode("utf-8")])
 
 
 def write_json(path: Path, value: Any) -> None:
