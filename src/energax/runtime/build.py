@@ -4,6 +4,7 @@ The closed names of `runtime.schema` become objects here and nowhere else.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -183,13 +184,12 @@ def build_net(config: Config, train: data.Dataset) -> Any:
 
 
 def _image_shape(train: data.Dataset) -> tuple[int, int, int]:
-    shape = train.x.shape[1:]
-    if len(shape) == 3:
-        return shape
-    if len(shape) == 1 and round(shape[0] ** 0.5) ** 2 == shape[0]:
-        side = round(shape[0] ** 0.5)
+    if train.image_shape is not None:
+        return train.image_shape
+    side = math.isqrt(train.dim)
+    if side * side == train.dim:  # a table of square grey images, one a row
         return side, side, 1
-    raise ConfigError(f"energy.kind must be mlp for rows of shape {shape}, which are no images.")
+    raise ConfigError(f"energy.kind must be mlp for rows of shape {train.shape}, which are no images.")
 
 
 def _decode(config: Config, coordinates: data.Affine, train: data.Dataset) -> Affine | None:

@@ -163,7 +163,7 @@ def measure_likelihood(
         side: held_out(energies[side], log_z, dim=dim, log_z_error=error, log_det=log_det) for side in ("test", "train")
     }
     test = noisy(problem, problem.test.x, 2)
-    named = "image" if problem.train.is_image or problem.config.data.name in ("digits", "mnist5k") else "sample"
+    named = "sample" if problem.train.image_shape is None else "image"
     return {
         "likelihood": {
             "nll_test": scored["test"].nll,
