@@ -160,7 +160,7 @@ class Evaluation(Group):
     ] = (200, 800)
     """Lengths of annealed importance sampling; two, so that they can disagree."""
     reverse: bool = True
-    """Whether to anneal back from held-out data too, the other side of the bracket on log Z."""
+    """Whether to anneal back from the ends of chains too, the other side of the bracket on log Z."""
     ood: tuple[Shift, ...] = ("gaussian-fit",)
     """Sets that are not the data, to be told from it by the energy."""
     baselines: tuple[Literal["gaussian", "gmm10", "kde"], ...] = ("gaussian", "gmm10", "kde")
