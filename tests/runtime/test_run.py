@@ -98,7 +98,10 @@ def test_resumed_run_is_the_uninterrupted_one_bit_for_bit(done, tmp_path):
     (folder / "config.yaml").write_text((done / "config.yaml").read_text())
     (folder / "run.json").write_text(json.dumps({"recipe": "moons-pcd"}))
     checkpoint.save(folder / "checkpoints", state, 20, meta={"rollbacks": 0})
+    alarms = [json.dumps({"step": step, "name": "gap", "severity": "warn"}) + "\n" for step in (19, 20, 25)]
+    (folder / "alarms.jsonl").write_text("".join(alarms) + '{"step": 3')
     resume(folder)
+    assert (folder / "alarms.jsonl").read_text() == alarms[0]  # the others come again where they come again
     template = problem.initial_state()
     ours, theirs = (checkpoint.latest(run / "checkpoints", template).state for run in (folder, done))
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):

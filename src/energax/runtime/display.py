@@ -15,7 +15,7 @@ ROWS = (
     ("acceptance", "acceptance", "of the Metropolis test; 0.6 to 0.9 is healthy"),
     ("step_size", "step size", "of the sampler"),
     ("temperature", "temperature", "sigma^2 / (2 eta) of the walkers; 1 samples the model itself"),
-    ("age_mean", "buffer age", "mean steps since a walker was born"),
+    ("age_mean", "buffer age", "mean turns that a walker has taken since it was born"),
     ("walker_radius", "walker radius", "farthest walker over farthest data point"),
     ("score_norm", "score norm", "size of the energy's slope at the data"),
     ("grad_norm", "gradient", "global norm before clipping"),

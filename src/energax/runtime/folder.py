@@ -121,6 +121,21 @@ def append_line(path: Path, value: Any) -> None:
         stream.write(json.dumps(value) + "\n")
 
 
+def take_back_alarms(folder: Path, step: int) -> None:
+    """Removes the alarms of step `step` and later, which a run that goes on from there raises again, and torn lines."""
+
+    def stays(line: str) -> bool:
+        try:
+            return int(json.loads(line)["step"]) < step
+        except (ValueError, KeyError, TypeError):
+            return False
+
+    path = folder / ALARMS
+    if path.exists():
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        write_text(path, "".join(f"{line}\n" for line in lines if stays(line)))
+
+
 def list_runs(root: Path) -> list[dict[str, Any]]:
     """The record of every run under `root`, oldest first, each with its `folder`."""
     found = []

@@ -19,7 +19,7 @@ from .assess import assess
 from .build import Problem, build
 from .config import read
 from .display import Display, QuietDisplay
-from .folder import CHECKPOINTS, CONFIG, new_folder, now, read_json, update_record
+from .folder import CHECKPOINTS, CONFIG, RECORD, new_folder, now, read_json, take_back_alarms, update_record
 from .hooks import Between, Record, Save, Watch, explainer
 from .limits import Settings
 from .loop import fit
@@ -74,6 +74,7 @@ def resume(folder: Path, *, display: Display | None = None) -> Path:
     for note in found.notes:
         display.say(note)
     update_record(folder, status="running", finished=None)
+    take_back_alarms(folder, int(found.state.step))
     display.say(f"Resuming {folder} at step {int(found.state.step)} of {config.training.steps}.")
     return _finish(folder, problem, found.state, found.meta, display)
 
@@ -94,10 +95,12 @@ def evaluate(folder: Path, *, display: Display | None = None) -> dict[str, Any]:
 
 
 def _finish(folder: Path, problem: Problem, state: TrainState, meta: dict[str, Any], display: Display) -> Path:
-    began = time.perf_counter() - float((read_json(folder / "run.json") or {}).get("seconds") or 0.0)
+    began = time.perf_counter() - float((read_json(folder / RECORD) or {}).get("seconds") or 0.0)
     try:
-        state = _train(folder, problem, state, meta, display)
-        update_record(folder, seconds=round(time.perf_counter() - began, 2))
+        try:
+            state = _train(folder, problem, state, meta, display)
+        finally:
+            update_record(folder, seconds=round(time.perf_counter() - began, 2))
         assess(folder, problem, state, display)
         update_record(folder, status="done")
     except DivergenceError:
