@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from energax import data
-from energax.core import AbstractEnergy, GeometricPath, Key
+from energax.core import AbstractEnergy, Chains, GeometricPath, Key
 from energax.evaluation import (
     best_kernel_kl,
     c2st,
@@ -38,7 +38,7 @@ from energax.training import TrainState
 
 from .build import Problem, toy_density
 
-_DIAGNOSED_DRAWS = 100  # draws a chain for R-hat and ESS, at least
+DIAGNOSED_DRAWS = 100  # draws a chain for R-hat and ESS, at least
 _KERNEL_WIDTHS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.14, 0.2)  # of the data's standard deviation
 _TARGET = {"MALA": 0.574, "HMC": 0.65}
 _SHOWN = 400  # samples, data and energies kept for the figures
@@ -81,17 +81,26 @@ def log_z_forward(key: Key, problem: Problem, energy: AbstractEnergy, sampler: M
     ]
 
 
+def warm_chains(
+    key: Key, problem: Problem, energy: AbstractEnergy, sampler: MALA | HMC, starts: jax.Array
+) -> tuple[MALA | HMC, Chains]:
+    """Burn-in with an adapting step from `starts` (repeated if too few) -> (the kernel, its step frozen; chains)."""
+    evaluation = problem.config.evaluation
+    rows = jnp.arange(evaluation.chains) % starts.shape[0]
+    chains = init_chains(sampler, energy, starts[rows])
+    if not evaluation.burn_in:
+        return sampler, chains
+    return warm_up(key, sampler, energy, chains, evaluation.burn_in, _TARGET[type(sampler).__name__])
+
+
 def draw_chains(
     key: Key, problem: Problem, energy: AbstractEnergy, sampler: MALA | HMC, starts: jax.Array
 ) -> tuple[MALA | HMC, Draws]:
-    """Burn-in with an adapting step, then draws with the step frozen, from `starts` (repeated if too few)."""
+    """Warm chains, then their draws, enough for a diagnosis."""
     evaluation = problem.config.evaluation
     tune, run = jax.random.split(key)
-    rows = jnp.arange(evaluation.chains) % starts.shape[0]
-    chains = init_chains(sampler, energy, starts[rows])
-    if evaluation.burn_in:
-        sampler, chains = warm_up(tune, sampler, energy, chains, evaluation.burn_in, _TARGET[type(sampler).__name__])
-    num = max(math.ceil(evaluation.samples / evaluation.chains), _DIAGNOSED_DRAWS)
+    sampler, chains = warm_chains(tune, problem, energy, sampler, starts)
+    num = max(math.ceil(evaluation.samples / evaluation.chains), DIAGNOSED_DRAWS)
     return sampler, sample(run, sampler, energy, chains, num, thin=evaluation.thin)[1]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from energax.core import checks
 from energax.free_energy import resample
+from energax.samplers import sample as run_chains
 
 from . import measure
 from .assess import plain, write_arrays
@@ -50,11 +51,14 @@ def sample(folder: Path, num: int, *, seed: int = 0, display: Display | None = N
         shorter = _with(problem, ais_temperatures=problem.config.evaluation.ais_temperatures[-1:])
         starts = resample(pick, measure.log_z_forward(anneal, shorter, state.ema, sampler)[-1], num)
     display.say(f"Running {num} chains ...")
-    draws = measure.draw_chains(run, problem, state.ema, sampler, starts)[1]
+    tune, walk = jax.random.split(run)
+    sampler, chains = measure.warm_chains(tune, problem, state.ema, sampler, starts)
+    steps = measure.DIAGNOSED_DRAWS * problem.config.evaluation.thin  # as far as the chains that were diagnosed
+    draws = run_chains(walk, sampler, state.ema, chains, 1, thin=steps)[1]  # one draw each: many samples fit in memory
     found = {
         "x": problem.to_data(np.asarray(draws.x[:, -1])),
         "energy": np.asarray(draws.energy[:, -1]),
-        "acceptance": np.asarray(draws.acceptance).mean(axis=1),
+        "acceptance": np.asarray(draws.acceptance[:, -1]),
     }
     write_arrays(folder / SAMPLES, found)
     return found
