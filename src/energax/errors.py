@@ -1,4 +1,7 @@
-"""The few errors that deserve a name; each message says what must be and what was got."""
+"""The few errors that deserve a name; each message says what must be, what was got, and what may have been meant."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class EnergaxError(Exception):
@@ -29,3 +32,14 @@ class DivergenceError(EnergaxError):
         super().__init__(message)
         self.step = step
         self.phase = phase
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """`" Did you mean 'moons'?"`, or nothing where no known word is near.
+
+    Example:
+        >>> did_you_mean("mons", ["moons", "rings"])
+        " Did you mean 'moons'?"
+    """
+    near = difflib.get_close_matches(str(word)[:80].lower(), list(known), n=1, cutoff=0.55)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -1,7 +1,8 @@
 """One way to say that a name is not known, and which one may have been meant."""
 
-import difflib
 from collections.abc import Iterable
+
+from energax.errors import did_you_mean
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
@@ -13,6 +14,4 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
         known: The names there are.
     """
     all_known = list(known)
-    near = difflib.get_close_matches(str(name).lower(), all_known, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"There is no {kind} {name!r}.{hint} Known: {', '.join(all_known)}."
+    return f"There is no {kind} {name!r}.{did_you_mean(name, all_known)} Known: {', '.join(all_known)}."

@@ -14,9 +14,9 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from energax.errors import ConfigError
+from energax.errors import ConfigError, did_you_mean
 
-from .refusals import did_you_mean, sentences, shown
+from .refusals import sentences, shown
 from .schema import Config, options_taken
 
 MAX_BYTES = 64 * 1024

@@ -10,11 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from energax.core import ConfigError
+from energax.errors import ConfigError, did_you_mean
 
 from .config import dump
 from .disk import write_atomically
-from .refusals import did_you_mean
 from .schema import Config
 
 CONFIG, RECORD, ALARMS, EVALUATION, ARRAYS = "config.yaml", "run.json", "alarms.jsonl", "evaluation.json", "arrays.npz"

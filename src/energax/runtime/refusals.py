@@ -1,10 +1,12 @@
 """Turns what pydantic says about a recipe into sentences: the key, what it must be, what it is."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+
+from energax.errors import did_you_mean
 
 
 def shown(value: Any) -> str:
@@ -12,12 +14,6 @@ def shown(value: Any) -> str:
     text = {None: "null", True: "true", False: "false"}.get(value) if value is None or isinstance(value, bool) else None
     text = repr(value) if text is None else text
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """`" Did you mean 'moons'?"`, or nothing where no known word is near."""
-    near = difflib.get_close_matches(str(word)[:80].lower(), list(known), n=1, cutoff=0.55)
-    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def sentences(error: ValidationError, root: type[BaseModel], most: int = 6) -> list[str]:

@@ -9,6 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from energax.errors import did_you_mean
+
 from .parts import (
     Adam,
     Count,
@@ -24,7 +26,6 @@ from .parts import (
     Optimizer,
     Sampler,
 )
-from .refusals import did_you_mean
 
 TOYS = ("moons", "rings", "checkerboard", "gaussians25", "pinwheel", "swissroll", "spirals", "mixture")
 IMAGES = ("digits", "mnist5k", "mnist", "fashion-mnist", "patches")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PyTree, Scalar
+from jaxtyping import Array, Bool, Int, PyTree, Scalar
 
 from energax.core import Chains, Key, X, checks
 
@@ -127,8 +127,3 @@ def finite_rows(xs: PyTree[Array]) -> Bool[Array, " chains"]:
         if jnp.issubdtype(leaf.dtype, jnp.inexact):
             good = good & jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
     return good
-
-
-def mean_age(buffer: ReplayBuffer) -> Float[Array, ""]:
-    """The mean age of the slots, in turns."""
-    return jnp.mean(buffer.ages.states.astype(jnp.float32))
