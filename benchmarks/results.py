@@ -1,0 +1,119 @@
+"""Writes RESULTS.md from what the benchmark scripts printed.
+
+    python benchmarks/bench_samplers.py --peer PY > samplers.jsonl;  python benchmarks/bench_training.py --peer PY > training.jsonl
+    python benchmarks/bench_conv.py --peer PY > conv.jsonl;          python benchmarks/bench_gpu.py > gpu.jsonl   (where there is one)
+    python benchmarks/results.py samplers.jsonl training.jsonl conv.jsonl [gpu.jsonl]
+
+PY is the Python of an environment with torch==2.13.0, torchebm==0.8.9 and ebmkit==0.16.0.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parent / "RESULTS.md"
+CONV_BARS = {"cd64+64": 0.8, "dsm64": 0.6, "langevin20": 0.8}
+HEAD = """# Speed
+
+Two shared cores (one thread used), process CPU time, the least over repeats, programs run in turns in one session, compilation
+excluded. Trust ratios more than absolute figures. Written by `python benchmarks/results.py` from what the scripts of
+`benchmarks/` print; each script's docstring has its command.
+"""
+
+
+def rows(path: str) -> list[dict]:
+    """The JSON lines of a log."""
+    return [json.loads(line) for line in Path(path).read_text().splitlines() if line.startswith("{")]
+
+
+def samplers(found: list[dict]) -> str:
+    """Sampling: gradients a CPU second, and ratios."""
+    speed = {(r["peer"], r["work"]): r["grad_evals_per_cpu_s"] for r in found if "peer" in r}
+    share = next((r["share_of_peak"] for r in found if r.get("peer") == "energax" and "share_of_peak" in r), None)
+    peak = next((r["gflops_per_cpu_s"] for r in found if r["work"] == "peak"), None)
+    lines = ["## Sampling: energy gradients a CPU second, millions", ""]
+    lines += [
+        "| work | energax | torchebm | ebmkit | blackjax | times the faster of torchebm and ebmkit | bar |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for r in [r for r in found if "times_faster_than" in r]:
+        cells = [speed.get((peer, r["work"])) for peer in ("energax", "torchebm", "ebmkit", "blackjax")]
+        torch = [r["times_faster_than"][p] for p in ("torchebm", "ebmkit") if p in r["times_faster_than"]]
+        text = ["-" if cell is None else f"{cell / 1e6:.2f}" for cell in cells]
+        lines.append(f"| {r['work']} | {' | '.join(text)} | {min(torch) if torch else '-'} | {r['bar_torch'] or '-'} |")
+    lines += ["", f"On the MLP matrix products rule: energax reaches {share:.0%} of the core's {peak:.0f} GFLOP/s."]
+    return "\n".join(lines)
+
+
+def training(found: list[dict]) -> str:
+    """Training steps on a dense network."""
+    best: dict[tuple[str, str], float] = {}
+    for r in found:
+        if "peer" in r:
+            key = (r["peer"], r["work"])
+            best[key] = min(best.get(key, 1e9), r["seconds"])
+    lines = [
+        "## Training step, MLP 2x128, batch 256: wall milliseconds",
+        "",
+        "| step | energax | torchebm | ebmkit |",
+        "|---|---|---|---|",
+    ]
+    for work in ("cd20_step_mlp128_b256", "pcd5_mala_step_mlp128_b256", "dsm_step_mlp128_b256"):
+        cells = [best.get((peer, work)) for peer in ("energax", "torchebm", "ebmkit")]
+        lines.append(f"| {work} | " + " | ".join("-" if c is None else f"{1e3 * c:.2f}" for c in cells) + " |")
+    ratio = next(r for r in found if "times_faster_than" in r)
+    guard = [
+        best["energax", w] / best["energax", f"{w} unguarded"] - 1
+        for w in ("cd20_step_mlp128_b256", "pcd5_mala_step_mlp128_b256", "dsm_step_mlp128_b256")
+    ]
+    lines += [
+        "",
+        f"CD-20 is {min(ratio['times_faster_than']['wall'].values()):.2f} times as fast as the faster peer by wall (bar {ratio['bar']}).",
+        f"The guard against non-finite numbers costs {', '.join(f'{g:+.1%}' for g in guard)} of these steps by wall (noise about 1 %).",
+    ]
+    return "\n".join(lines)
+
+
+def conv(found: list[dict]) -> str:
+    """The convolutional energy beside PyTorch: whatever rows carry a ratio."""
+    lines = [
+        "## Convolutional energy (28x28, 1-32-64-64-128), beside PyTorch channels-last",
+        "",
+        "| work | energax, ms CPU | PyTorch, ms CPU | share of PyTorch's speed | bar |",
+        "|---|---|---|---|---|",
+    ]
+    for r in found:
+        bar = CONV_BARS.get(r["task"].removesuffix("-chunks"), "-")
+        lines.append(
+            f"| {r['task']} | {r['cpu_ms']:.1f} | {r['torch_cpu_ms']:.1f} | {r['speed_relative_to_torch']:.2f} | {bar} |"
+        )
+    lines += [
+        "",
+        "`-chunks` is what the recipes do on a CPU (`chunk_size=8`); `-single` is one host call a step, which no loop here makes.",
+    ]
+    return "\n".join(lines)
+
+
+def gpu(found: list[dict]) -> str:
+    """An accelerator: throughput against the number of chains, and training."""
+    lines = [f"## {found[0]['device']}: energy gradients a second, millions, by number of chains", ""]
+    chains = sorted({r["chains"] for r in found if "chains" in r})
+    lines += ["| work | " + " | ".join(f"{c:,}" for c in chains) + " |", "|---|" + "---|" * len(chains)]
+    for work in dict.fromkeys(r["work"] for r in found if "chains" in r):
+        values = {r["chains"]: r["grads_per_s"] for r in found if r["work"] == work}
+        lines.append(f"| {work} | " + " | ".join(f"{values[c] / 1e6:,.0f}" for c in chains) + " |")
+    steps = [f"{r['work']} {r['steps_per_s']:.0f} steps/s" for r in found if "steps_per_s" in r]
+    lines += ["", f"Training on 28x28 images, batch 256: {', '.join(steps)}."]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Writes the page."""
+    parts = {"samplers": samplers, "training": training, "conv": conv, "gpu": gpu}
+    texts = [parts[Path(path).stem](rows(path)) for path in sys.argv[1:]]
+    PAGE.write_text(HEAD + "\n" + "\n\n".join(texts) + "\n")
+    print(PAGE.read_text())
+
+
+if __name__ == "__main__":
+    main()
