@@ -23,6 +23,7 @@ from energax.core import AbstractEnergy, AbstractPath, AbstractSampler, Key, X
 from energax.numerics.logspace import effective_sample_size, log_mean_exp, log_mean_exp_error
 from energax.numerics.random import chain_keys
 from energax.samplers import advance, init_chains
+from energax.samplers.chains import traced
 
 from . import doors
 from .pilot import at_step_size, tune_path
@@ -148,7 +149,7 @@ def ais(
     betas = jnp.asarray(betas, dtype)
     step_sizes = None if step_sizes is None else jnp.asarray(step_sizes, dtype)
     xs = _exact_starts(start_key, path, num_chains)
-    kernel = doors.traced(sampler, dtype)
+    kernel = traced(sampler, dtype)
     log_weights, x, acceptance = _forward(walk_key, path, kernel, xs, betas, step_sizes, steps_per_temperature)
     energy = target_energies(path, betas, x)
     return summarise(

@@ -48,11 +48,6 @@ def energy_dtype(owner: str, path: AbstractPath) -> jnp.dtype:
     return out.dtype
 
 
-def traced(sampler: AbstractSampler, dtype: jnp.dtype) -> AbstractSampler:
-    """The sampler with its Python floats as arrays: arguments of the executable, so another number compiles nothing."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if isinstance(leaf, float) else leaf, sampler)
-
-
 def schedule(owner: str, betas: object) -> np.ndarray:
     """`betas` as float64; raises ValueError unless it rises strictly from 0 to 1."""
     array = np.asarray(betas)

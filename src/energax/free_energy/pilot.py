@@ -20,6 +20,7 @@ from energax.core import AbstractPath, AbstractSampler, Key, checks
 from energax.numerics import schedules
 from energax.numerics.random import chain_keys
 from energax.samplers import advance, init_chains, with_step_size
+from energax.samplers.chains import traced
 
 from . import doors
 
@@ -89,7 +90,7 @@ def tune_path(
     given = None if steps is None else jnp.asarray(_resampled_moves(steps, len(walked) - 1), dtype)
     dwell = -(-_MOVES // (len(walked) - 1))
     kernel, walk, target = (
-        doors.traced(sampler, dtype),
+        traced(sampler, dtype),
         jnp.asarray(walked, dtype),
         jnp.asarray(target_acceptance, dtype),
     )

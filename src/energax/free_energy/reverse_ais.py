@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 
 from energax.core import AbstractPath, AbstractSampler, Key, X, checks
 from energax.samplers import advance, init_chains
+from energax.samplers.chains import traced
 
 from . import doors
 from .ais import AISResult, add_work, summarise, target_energies, work
@@ -97,7 +98,7 @@ def reverse_ais(
     betas = jnp.asarray(betas, dtype)
     step_sizes = None if step_sizes is None else jnp.asarray(step_sizes, dtype)
     xs = jax.tree.map(jnp.asarray, xs)
-    kernel = doors.traced(sampler, dtype)
+    kernel = traced(sampler, dtype)
     log_weights, x, acceptance = _reverse(walk_key, path, kernel, xs, betas, step_sizes, steps_per_temperature)
     energy = target_energies(path, betas, xs)
     return summarise(

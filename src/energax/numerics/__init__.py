@@ -22,4 +22,5 @@ from .tree import (
     normal_like as normal_like,
     squared_norm as squared_norm,
     where as where,
+    where_rows as where_rows,
 )

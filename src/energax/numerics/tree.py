@@ -72,6 +72,16 @@ def where(take: Bool[Array, ""], a: PyTree, b: PyTree) -> PyTree:
     return jax.tree.map(lambda u, v: jnp.where(take, u, v), a, b)
 
 
+def where_rows(take: Bool[Array, " rows"], a: PyTree, b: PyTree) -> PyTree:
+    """Row by row (axis 0 of every leaf), `a` where `take` and `b` elsewhere.
+
+    Example:
+        >>> where_rows(jnp.array([True, False]), jnp.ones((2, 2)), jnp.zeros((2, 2))).tolist()
+        [[1.0, 1.0], [0.0, 0.0]]
+    """
+    return jax.tree.map(lambda u, v: jnp.where(jnp.reshape(take, (-1,) + (1,) * (u.ndim - 1)), u, v), a, b)
+
+
 def add_scaled(a: PyTree, scale: float | Scalar, b: PyTree) -> PyTree:
     """a + scale * b, in the dtype of `a`'s leaves.
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, PyTree, Scalar
 
 from energax.core import AbstractEnergy, AbstractSampler, Cond, Key, Metrics, X, checks, freeze
 from energax.numerics.microbatch import mean_in_chunks
+from energax.numerics.tree import where_rows
 from energax.samplers import advance, finite_rows, init_chains
 from energax.samplers.adaptation import AdaptiveStep, with_step_size
 
@@ -33,7 +34,7 @@ def walk(key: Key, sampler: AbstractSampler, model: AbstractEnergy, xs: PyTree, 
     chains, info = advance(key, sampler, frozen, init_chains(sampler, frozen, xs), num_steps)
     moved = jax.lax.stop_gradient(chains.states.x)
     good = finite_rows(moved)
-    return Walk(swap(good, moved, xs), good, info)
+    return Walk(where_rows(good, moved, xs), good, info)
 
 
 def contrast(
@@ -135,15 +136,6 @@ def check_energy(owner: str, model: Any, xs: PyTree, cond: Cond = None) -> None:
     row = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
     value = jax.eval_shape(lambda x: model(x, cond) if cond is not None else model(x), row)
     checks.scalar_energy(owner, jnp.shape(value))
-
-
-def swap(take: Bool[Array, " rows"], new: PyTree, old: PyTree) -> PyTree:
-    """Row by row, `new` where `take` and `old` elsewhere."""
-
-    def one(a: Array, b: Array) -> Array:
-        return jnp.where(jnp.reshape(take, (-1,) + (1,) * (a.ndim - 1)), a, b)
-
-    return jax.tree.map(one, new, old)
 
 
 def _radius(xs: PyTree) -> Scalar:

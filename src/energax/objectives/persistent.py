@@ -20,9 +20,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree, Scalar
 
 from energax.core import AbstractEnergy, AbstractObjective, AbstractSampler, Batch, Key, Metrics, checks
+from energax.numerics.tree import where_rows
 from energax.samplers import ReplayBuffer, finite_rows
 
-from .negatives import Tuning, check_energy, contrast, report, swap, tuning, walk
+from .negatives import Tuning, check_energy, contrast, report, tuning, walk
 from .start import AbstractStart, NormalStart, check_start
 
 
@@ -132,9 +133,9 @@ class PersistentCD(AbstractObjective):
         lost = ~finite_rows(xs)
         if self.restart > 0:
             fresh = self.start(birth, data, self.num_chains)
-            xs, ages, _ = ReplayBuffer.restart(choose, swap(lost, fresh, xs), ages, fresh, self.restart)
+            xs, ages, _ = ReplayBuffer.restart(choose, where_rows(lost, fresh, xs), ages, fresh, self.restart)
         else:  # newborn walkers are rarely needed: draw them only then
             xs = jax.lax.cond(
-                jnp.any(lost), lambda: swap(lost, self.start(birth, data, self.num_chains), xs), lambda: xs
+                jnp.any(lost), lambda: where_rows(lost, self.start(birth, data, self.num_chains), xs), lambda: xs
             )
         return xs, jnp.where(lost, jnp.zeros_like(ages), ages), jnp.sum(lost).astype(jnp.float32)

@@ -147,9 +147,9 @@ def admit(owner: str, key: Key, energy: AbstractEnergy | Callable, chains: Chain
     return energy
 
 
-def traced(sampler: AbstractSampler) -> Any:
-    """The sampler with its Python floats as arrays: arguments of the executable, not constants of it."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, float) else leaf, sampler)
+def traced(sampler: AbstractSampler, dtype: Any = None) -> Any:
+    """The sampler with its Python floats as arrays (of `dtype`): arguments of the executable, not constants of it."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if isinstance(leaf, float) else leaf, sampler)
 
 
 def num_chains(chains: Chains) -> int:

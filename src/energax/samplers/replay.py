@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PyTree, Scalar
 
 from energax.core import Chains, Key, X, checks
+from energax.numerics.tree import where_rows
 
 
 class Restarted(NamedTuple):
@@ -91,11 +92,7 @@ class ReplayBuffer(eqx.Module):
         if isinstance(rate, (int, float)) and not 0.0 <= rate <= 1.0:
             raise ValueError(f"ReplayBuffer.restart.rate must lie in [0, 1]; got {rate}.")
         take = jax.random.bernoulli(key, rate, ages.shape)
-
-        def swap(old, new):
-            return jnp.where(jnp.reshape(take, (-1,) + (1,) * (old.ndim - 1)), new, old)
-
-        return Restarted(jax.tree.map(swap, xs, fresh), jnp.where(take, jnp.zeros_like(ages), ages), take)
+        return Restarted(where_rows(take, fresh, xs), jnp.where(take, jnp.zeros_like(ages), ages), take)
 
     def write(
         self, slots: Int[Array, " chains"], xs: X, ages: Int[Array, " chains"], num_turns: int = 1
@@ -110,11 +107,9 @@ class ReplayBuffer(eqx.Module):
         """
         good = finite_rows(xs)
 
-        def put(old, new):
-            rows = jnp.reshape(good, (-1,) + (1,) * (new.ndim - 1))
-            return old.at[slots].set(jnp.where(rows, new, old[slots]))
-
-        samples = jax.tree.map(put, self.samples.states, xs)
+        held = jax.tree.map(lambda leaf: leaf[slots], self.samples.states)
+        rows = where_rows(good, xs, held)
+        samples = jax.tree.map(lambda leaf, new: leaf.at[slots].set(new), self.samples.states, rows)
         kept = self.ages.states.at[slots].set(jnp.where(good, ages + num_turns, self.ages.states[slots]))
         return ReplayBuffer(Chains(samples), Chains(kept)), jnp.sum(~good)
 
