@@ -61,7 +61,7 @@ class DenoisingScoreMatching(AbstractObjective):
     ) -> tuple[Scalar, tuple[None, Metrics]]:
         noise = normal_like(key, batch["x"])
         rows = (batch["x"], noise)
-        loss, norm = mean_in_chunks(lambda m, row: miss(m, *row, self.sigma), model, rows, self.chunk_size)
+        loss, norm = mean_in_chunks(lambda m, row: miss(m, row[0], row[1], self.sigma), model, rows, self.chunk_size)
         return loss, (None, {"score_norm": norm})
 
 
