@@ -18,7 +18,6 @@ EXTRAS = {
     "images": ("natural-image patches", ("scikit-image",)),
     "tracking": ("TensorBoard events", ("tensorboardX",)),
     "gpu": ("NVIDIA GPUs", ("jax-cuda13-plugin",)),
-    "sharded": ("checkpoints of multi-host states", ("orbax-checkpoint",)),
     "docs": ("building the documentation", ("sphinx", "furo", "myst-parser")),
     "bench": ("the benchmarks", ("pytest-benchmark", "blackjax")),
 }

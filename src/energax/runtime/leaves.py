@@ -54,7 +54,7 @@ def to_host(state: Any) -> tuple[dict[str, np.ndarray], dict[str, Leaf], dict[st
             if not getattr(leaf, "is_fully_addressable", True):
                 raise CheckpointError(
                     f"save: leaf {name} must lie on this host's devices; got an array spread over hosts. "
-                    "Gather it first, or save it with orbax: pip install 'energax[sharded]'."
+                    "Gather it first, with Placement.fetch."
                 )
             if _is_keys(leaf):
                 prng = str(jax.random.key_impl(leaf))

@@ -234,10 +234,15 @@ def measure_samples(problem: Problem, draws: Draws) -> Parts:
     arrays = {
         "samples": problem.to_data(last[:shown]),
         "neighbours": problem.train.x[near.index[:shown]],
-        "data_train": problem.train.x[:_SHOWN],
-        "data_test": problem.test.x[:_SHOWN],
+        "data_train": _some(problem.train.x),
+        "data_test": _some(problem.test.x),
     }
     return {"sample_quality": quality}, arrays
+
+
+def _some(rows: np.ndarray) -> np.ndarray:
+    """A few rows in random order: data sets often come sorted by class."""
+    return rows[np.random.default_rng(0).permutation(len(rows))[:_SHOWN]]
 
 
 def measure_ood(problem: Problem, energy: AbstractEnergy, known: np.ndarray, fitted: dict[str, Any]) -> Parts:
