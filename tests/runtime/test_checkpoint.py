@@ -185,12 +185,6 @@ def test_the_best_is_kept(tmp_path):
     assert checkpoint.load(checkpoint.list_checkpoints(tmp_path)[0], {"n": np.int64(0)})[1]["score"] == 1.0
 
 
-def test_going_back_drops_what_came_after(tmp_path):
-    _save_steps(tmp_path, [10, 20, 30], keep=3)
-    assert [path.name for path in checkpoint.drop_after(tmp_path, 15)] == ["step-000000020.ckpt", "step-000000030.ckpt"]
-    assert checkpoint.latest(tmp_path, {"n": np.int64(0)}).meta["step"] == 10
-
-
 def test_nothing_there_is_said(tmp_path):
     assert checkpoint.list_checkpoints(tmp_path / "none") == []
     with pytest.raises(CheckpointError, match="must hold a checkpoint; got none"):

@@ -21,7 +21,7 @@ from energax import __version__
 from energax.errors import CheckpointError
 
 from .container import Header, Misfit, encode, peek, read
-from .disk import folder_lock, sync_folder, write_atomically
+from .disk import folder_lock, write_atomically
 from .leaves import Template, to_host
 
 _NAME = re.compile(r"step-(\d{9,19})\.ckpt")
@@ -184,21 +184,6 @@ def latest(folder: str | Path, template: Any, *, config: str | None = None) -> L
     raise CheckpointError(
         f"latest: {folder} must hold a sound checkpoint; got {len(paths)}, none of them sound: {' '.join(notes)}"
     )
-
-
-def drop_after(folder: str | Path, step: int) -> list[Path]:
-    """Removes the checkpoints of later steps than `step`, when a run goes back to it; returns what was removed."""
-    gone = [path for path in list_checkpoints(folder) if _step_of(path.name) > step]
-    if not gone:
-        return []
-    try:
-        with folder_lock(Path(folder)):
-            for path in gone:
-                path.unlink(missing_ok=True)
-            sync_folder(Path(folder))
-    except OSError as error:
-        raise CheckpointError(f"drop_after: {folder} must be writable; got {error.strerror or error}.") from error
-    return gone
 
 
 def digest_of(config: Any) -> str:
