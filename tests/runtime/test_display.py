@@ -91,6 +91,14 @@ def test_the_display_fits_where_it_goes(quiet, stream, kind, monkeypatch):
     assert type(choose(quiet, stream)) is kind
 
 
+def test_brackets_in_a_title_are_no_markup():
+    stream = io.StringIO()
+    display = RichDisplay(Console(file=stream, force_terminal=True, width=120, color_system=None))
+    display.start(10, "mine: noise in [0, 1] and a stray [/b]")
+    display.close()
+    assert "stray [/b]" in stream.getvalue()
+
+
 def test_a_dumb_terminal_gets_plain_lines(monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
     assert type(choose(False, Terminal())) is PlainDisplay

@@ -21,6 +21,7 @@ def runs(root: Root = DEFAULT_ROOT, as_json: Json = False) -> None:
     from pathlib import Path
 
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("run", "status", "steps", "seconds", "seed", "device", box=None, pad_edge=False)
@@ -28,12 +29,12 @@ def runs(root: Root = DEFAULT_ROOT, as_json: Json = False) -> None:
     for run in found:
         status = str(run.get("status", "?"))
         table.add_row(
-            Path(run["folder"]).name,
-            f"[{colours.get(status, 'dim')}]{status}[/]",
-            f"{run.get('steps_done', '?')}/{run.get('steps_asked', '?')}",
-            str(run.get("seconds", "")),
-            str(run.get("seed", "")),
-            str(run.get("device", "")),
+            escape(Path(run["folder"]).name),
+            f"[{colours.get(status, 'dim')}]{escape(status)}[/]",
+            escape(f"{run.get('steps_done', '?')}/{run.get('steps_asked', '?')}"),
+            escape(str(run.get("seconds", ""))),
+            escape(str(run.get("seed", ""))),
+            escape(str(run.get("device", ""))),
         )
     console = Console()
     if not console.is_terminal:

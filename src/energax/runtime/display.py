@@ -174,6 +174,7 @@ class RichDisplay:
     def start(self, total_steps: int, title: str, done: int = 0) -> None:
         """Puts the panel up."""
         from rich.live import Live
+        from rich.markup import escape
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         self.close()
@@ -186,7 +187,7 @@ class RichDisplay:
             console=self.console,
             expand=True,
         )
-        self._task = self._bar.add_task(title, total=total_steps, completed=done, speed="compiling ...")
+        self._task = self._bar.add_task(escape(title), total=total_steps, completed=done, speed="compiling ...")
         self._live = Live(self._panel({}), console=self.console, auto_refresh=False, transient=False)
         self._live.start(refresh=True)
 
