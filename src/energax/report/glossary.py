@@ -29,7 +29,11 @@ TERMS: tuple[tuple[str, str], ...] = (
         "better. Grey levels are given a little noise first, since they would not have a density otherwise; compare "
         "only NLL with the same noise.",
     ),
-    ("Bits per dimension", "NLL over the number of dimensions, in bits: comparable between data of different size."),
+    (
+        "Bits per dimension",
+        "NLL over the number of dimensions, in bits, of the noisy data in their own units: not the figure for whole grey "
+        "levels that papers quote.",
+    ),
     (
         "Energy gap",
         "Mean energy of the data minus mean energy of the walkers. Training pushes it towards zero. The loss of "
@@ -38,7 +42,7 @@ TERMS: tuple[tuple[str, str], ...] = (
     (
         "Walkers and the replay buffer",
         "Chains that draw samples from the model while it is trained. They are kept from step to step in a buffer; "
-        "their age counts the sampler steps since their birth.",
+        "their age counts the training turns that they have taken since their birth.",
     ),
     (
         "Acceptance and step size",

@@ -42,7 +42,7 @@ def init_chains(
 
     Raises:
         ValueError: `xs` is no stack of finite floating-point samples; the energy does not map one sample to a scalar;
-            the energy is not finite at a starting point (where the kernel caches it); `cond` has another number of rows.
+            the energy is not finite at a starting point and the kernel caches it; `cond` has another number of rows.
 
     Example:
         >>> from energax.samplers import MALA
