@@ -22,6 +22,18 @@ recipe, {num} seeds (split, initialisation and noise all change with the seed). 
 """
 
 
+TAIL = """
+## Reading
+
+The energy has the best likelihood of the four, its samples cannot be told from held-out digits by any of the five distances at
+this size, and two routes to log Z agree. As a detector of foreign data it beats the Gaussian that it started from on every set and
+**loses to the kernel density on all of them**: on 8x8 images a nearest neighbour knows most. Blends of two digits have the energy of
+digits. Uniform noise, shuffled pixels and inverted images are left out here: every model, the Gaussian included, tells them apart
+perfectly. At ten times its length the recipe does not diverge: NLL 16.3, log Z still agreeing within 0.03 nats, R-hat 1.03, no alarm
+(one seed, on a GPU); it then fits the training images better than the held-out ones by 5 nats.
+"""
+
+
 def runs(out: Path, recipe: str) -> dict[int, Path]:
     """The newest finished run of every seed."""
     return {r["seed"]: Path(r["folder"]) for r in list_runs(out) if r.get("status") == "done" and r["recipe"] == recipe}
@@ -82,8 +94,9 @@ def left_out(out: Path, seed: int, classes: list[int], recipe: str) -> str:
     rows = []
     for gone in classes:
         kept = [c for c in range(10) if c != gone]
-        folder = train(resolve(recipe, [f"seed={seed}", f"out={out}/without-{gone}", f"data.options.classes={kept}",
-                                        "evaluation.ood=[left-out]"]))  # fmt: skip
+        where = out / f"without-{gone}"
+        words = [f"seed={seed}", f"out={where}", f"data.options.classes={kept}", "evaluation.ood=[left-out]"]
+        folder = runs(where, recipe).get(seed) or train(resolve(recipe, words))
         found = json.loads((folder / "evaluation.json").read_text())["ood"]["left-out"]
         best = max(found, key=lambda s: found[s]["auroc"])
         cells = [f"**{v['auroc']:.3f}**" if s == best else f"{v['auroc']:.3f}" for s, v in found.items()]
@@ -107,6 +120,7 @@ def main() -> None:
     text = page([json.loads((done[seed] / "evaluation.json").read_text()) for seed in arguments.seeds])
     if arguments.left_out:
         text += left_out(arguments.out, arguments.seeds[0], arguments.left_out, arguments.recipe)
+    text += TAIL
     PAGE.write_text(text)
     print(text)
 
