@@ -89,7 +89,7 @@ for label in ("upside-down", "blends", "gaussian-fit", "shuffled-pixels", "unifo
 # Uniform noise and shuffled pixels are told apart by everybody, a plain Gaussian included: those rows prove
 # nothing. On the hard rows this short training already knows more than the Gaussian that it started from, and less
 # than the mixture and the kernel density, which win. Blends of two digits are smoother than digits, so energy and
-# Gaussian find them *likelier* than real ones (below 0.5). The demo recipe trains eight times longer;
+# Gaussian find them *likelier* than real ones (below 0.5). The demo recipe trains longer, with HMC walkers;
 # `docs/digits.md` has its table, again with the rows that it loses.
 
 # %%
