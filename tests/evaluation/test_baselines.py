@@ -24,6 +24,15 @@ def test_densities_integrate_to_one(name):
     assert total == pytest.approx(1.0, abs=5e-3)
 
 
+def test_only_what_is_asked_for_is_fitted():
+    twice = np.repeat(bent(0)[:, :1], 2, axis=1)  # a Gaussian of these has no inverse
+    assert list(fit_baselines(twice, names=["kde"])) == ["kde"]
+    with pytest.raises(ValueError, match="singular"):
+        fit_baselines(twice)
+    with pytest.raises(ValueError, match="must be of gaussian, gmm10, kde; got 'gmm3'"):
+        fit_baselines(bent(0), names=["gmm3"])
+
+
 def test_gaussian_is_mean_covariance_and_noise():
     x = bent(1)
     exact = multivariate_normal(x.mean(0), np.cov(x.T) + 0.25 * np.eye(2)).logpdf(bent(2))

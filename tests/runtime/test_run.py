@@ -114,6 +114,16 @@ def test_chunks_lie_on_one_grid_whatever_the_start():
     assert [grid_length(start, 100, 30) for start in (0, 10, 30, 90)] == [30, 20, 30, 10]
 
 
+def test_foreign_sets_that_the_data_do_not_have_are_refused_before_training(tmp_path):
+    np.save(tmp_path / "table.npy", np.random.default_rng(0).normal(size=(50, 3)))
+    words = [f"data.name={tmp_path}/table.npy", "data.options.layout=null"]
+    with pytest.raises(ConfigError, match=r"must be of blends, .* got 'upside-down'"):
+        build(resolve("digits", words))
+    every = "data.options.classes=[0,1,2,3,4,5,6,7,8,9]"  # leaves none out
+    with pytest.raises(ConfigError, match="got 'left-out'"):
+        build(resolve("digits", [every, "evaluation.ood=[left-out]"]))
+
+
 class Always(Watchdog):
     """A watchdog that calls every chunk broken."""
 

@@ -128,11 +128,14 @@ def compare_on_grid(
     )
 
 
-def grid_log_z(energy: AbstractEnergy, grid: Grid) -> float:
-    """Log of the integral of exp(-E) over the box, nats."""
-    return float(
-        logsumexp(-energy_values(energy, grid.points().astype(np.float32), batch_size=16384)) + math.log(grid.cell)
-    )
+def grid_log_z(
+    energy: AbstractEnergy, grid: Grid, *, decode: Callable[[np.ndarray], np.ndarray] | None = None
+) -> float:
+    """Log of the integral of exp(-E) over the box, nats; `decode` as in `compare_on_grid`."""
+    points = grid.points()
+    seen = points if decode is None else np.asarray(decode(points))
+    values = energy_values(energy, seen.astype(np.float32), batch_size=16384)
+    return float(logsumexp(-values) + math.log(grid.cell))
 
 
 def kl_on_grid(true_log_density: np.ndarray, model_log_density: np.ndarray, cell: float) -> float:

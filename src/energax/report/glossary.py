@@ -31,8 +31,8 @@ TERMS: tuple[tuple[str, str], ...] = (
     ),
     (
         "Bits per dimension",
-        "NLL over the number of dimensions, in bits, of the noisy data in their own units: not the figure for whole grey "
-        "levels that papers quote.",
+        "NLL over the number of dimensions, in bits, of the noisy data in their own units: not the figure for whole "
+        "grey levels that papers quote.",
     ),
     (
         "Energy gap",

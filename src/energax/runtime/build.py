@@ -15,6 +15,7 @@ import optax
 
 from energax import data
 from energax.core import AbstractDensity, AbstractObjective, AbstractSampler, ConfigError
+from energax.data.shifts import IMAGE_SETS, TABLE_SETS
 from energax.energies import Gaussian, GaussianMixture, NetworkEnergy
 from energax.networks import MLP, Affine, ConvNet, ResNet
 from energax.objectives import (
@@ -101,6 +102,7 @@ def build(config: Config) -> Problem:
         ConfigError: The parts do not fit each other.
     """
     train, test, left_out = load_data(config)
+    _check_ood(config, train, left_out)
     flat = train.flat()
     coordinates = data.fit_whitening(flat, _noise_for_whitening(config, flat), config.data.whiten)
     z_train = _noisy(config, coordinates, flat)
@@ -139,6 +141,14 @@ def load_data(config: Config) -> tuple[data.Dataset, data.Dataset, np.ndarray | 
         whole = whole.subset(np.flatnonzero(kept))
     train, test = whole.split(config.data.holdout, config.seed)
     return train, test, left_out
+
+
+def _check_ood(config: Config, train: data.Dataset, left_out: np.ndarray | None) -> None:
+    """Refuses foreign sets that these data do not have now, and not after the training."""
+    sets = (*(TABLE_SETS if train.image_shape is None else IMAGE_SETS), *(() if left_out is None else ("left-out",)))
+    for name in config.evaluation.ood:
+        if name not in sets:
+            raise ConfigError(f"evaluation.ood must be of {', '.join(sets)} for these data; got {name!r}.")
 
 
 def toy_density(config: Config) -> data.Toy | data.UnequalMixture | None:

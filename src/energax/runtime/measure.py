@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import logsumexp
 
 from energax import data
 from energax.core import AbstractEnergy, Chains, GeometricPath, Key
@@ -24,6 +23,7 @@ from energax.evaluation import (
     energy_values,
     fit_baselines,
     fit_classifier_features,
+    grid_log_z,
     held_out,
     held_out_nll,
     make_grid,
@@ -193,11 +193,8 @@ def noisy(problem: Problem, x: np.ndarray, seed: int) -> np.ndarray:
 
 def baselines(problem: Problem) -> dict[str, Any]:
     """The recipe's baselines, fitted to the training data under the same noise."""
-    wanted = problem.config.evaluation.baselines
-    fitted = (
-        fit_baselines(problem.train.flat(), noise=problem.config.data.noise, seed=problem.config.seed) if wanted else {}
-    )
-    return {name: fitted[name] for name in wanted}
+    wanted, config = problem.config.evaluation.baselines, problem.config
+    return fit_baselines(problem.train.flat(), noise=config.data.noise, seed=config.seed, names=wanted)
 
 
 def spread_draws(x: np.ndarray, num: int) -> np.ndarray:
@@ -274,9 +271,7 @@ def measure_plane(problem: Problem, energy: AbstractEnergy) -> Parts:
     # the model is normalised over a square three times as wide: what it leaks out of the truth's box counts against it
     low, high = density.box
     wide = make_grid(0.5 * (low + high) - 1.5 * (high - low), 0.5 * (low + high) + 1.5 * (high - low), num)
-    outside = np.asarray(problem.coordinates.forward(wide.points()), np.float32)
-    log_z = float(logsumexp(-energy_values(energy, outside, batch_size=16384)) + math.log(wide.cell))
-    leaked = max(0.0, log_z - found.log_z)
+    leaked = max(0.0, grid_log_z(energy, wide, decode=problem.coordinates.forward) - found.log_z)
     rows = problem.train.flat().astype(np.float64)
     spread = math.sqrt(float(np.mean(np.var(rows, axis=0))))
     widths = tuple(width * spread for width in _KERNEL_WIDTHS)
