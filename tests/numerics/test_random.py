@@ -26,6 +26,18 @@ def draws():
     return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), draw(jax.random.key(11)))
 
 
+def test_golden_stream():
+    """What a seed draws is part of what a checkpoint relies on; it may not change between versions."""
+    keys = chain_keys(jax.random.key(0), 2)
+    assert jax.random.key_data(keys).tolist() == [[917456828, 636652529], [1417959497, 2493460693]]
+    key = step_key(keys[1], 7)
+    np.testing.assert_allclose(standard_normal(key, (3,)), [-0.2259852, 0.14708658, 0.149303], rtol=1e-5)
+    assert float(uniform(key)) == 0.6360910534858704
+    assert jax.random.bits(key, (2,)).tolist() == [3527199614, 818125130]
+    assert jax.random.key_data(jax.random.fold_in(key, 3)).tolist() == [3398418865, 3964137396, 0]
+    assert jax.random.key_data(jax.random.split(key))[:, 0].tolist() == [2163953277, 2532081565]
+
+
 @pytest.mark.parametrize(
     ("key", "counter", "answer"),
     [

@@ -46,8 +46,8 @@ def browser(tmp_path_factory):
     driver.quit()
 
 
-def look(browser, page: Path, width: int) -> None:
-    """Opens the page at a width and checks all that a reader's eyes would."""
+def look(browser, page: Path, width: int) -> int:
+    """Opens the page at a width and checks all that a reader's eyes would -> how many figures it holds."""
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     browser.get_log("performance")
@@ -55,7 +55,8 @@ def look(browser, page: Path, width: int) -> None:
     assert browser.execute_script("return document.compatMode") == "CSS1Compat"
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert browser.execute_script("return window.innerWidth") == width
-    for name, wide, tall, drawn, right in browser.execute_script(FIGURES):
+    figures = browser.execute_script(FIGURES)
+    for name, wide, tall, drawn, right in figures:
         assert wide > 200, name
         assert tall > 80, name
         assert drawn > 0, name
@@ -64,6 +65,7 @@ def look(browser, page: Path, width: int) -> None:
     sent = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     urls = {m["params"]["request"]["url"] for m in sent if m["method"] == "Network.requestWillBeSent"}
     assert {url for url in urls if not url.startswith("data:")} == {page.as_uri()}
+    return len(figures)
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -71,7 +73,9 @@ def look(browser, page: Path, width: int) -> None:
 def test_page_in_a_browser(browser, request, which, width):
     folder = request.getfixturevalue(which)
     page = folder / "report.html"
-    look(browser, page if page.exists() else write_report(folder), width)
+    shown = look(browser, page if page.exists() else write_report(folder), width)
+    assert shown == len(list((folder / "figures").iterdir()))
+    assert shown >= (10 if which != "failed_run" else 1)
 
 
 def test_contents_lead_to_their_sections(browser, image_run):
