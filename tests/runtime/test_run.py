@@ -1,6 +1,7 @@
 """Whole runs at toy size: what a folder holds, going on after a stop, rolling back, giving up."""
 
 import json
+import shutil
 from pathlib import Path
 
 import jax
@@ -9,10 +10,10 @@ import numpy as np
 import optax
 import pytest
 
-from energax.core import ConfigError, DivergenceError, FunctionEnergy
+from energax.core import CheckpointError, ConfigError, DivergenceError, FunctionEnergy
 from energax.data import Batches
 from energax.objectives import DenoisingScoreMatching
-from energax.runtime import checkpoint
+from energax.runtime import assess, checkpoint
 from energax.runtime.alarms import Alarm, Watchdog
 from energax.runtime.build import build
 from energax.runtime.config import read, resolve
@@ -21,7 +22,7 @@ from energax.runtime.folder import find_run, list_runs, read_json
 from energax.runtime.hooks import Watch, explainer, slow_down
 from energax.runtime.loop import Look, fit, grid_length
 from energax.runtime.placement import Placement
-from energax.runtime.run import evaluate, resume, train
+from energax.runtime.run import Stopped, digest, evaluate, resume, train
 from energax.runtime.tracking import read_metrics
 from energax.runtime.use import log_z, sample
 from energax.training import Phase, Trainer
@@ -97,7 +98,7 @@ def test_resumed_run_is_the_uninterrupted_one_bit_for_bit(done, tmp_path):
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "config.yaml").write_text((done / "config.yaml").read_text())
     (folder / "run.json").write_text(json.dumps({"recipe": "moons-pcd"}))
-    checkpoint.save(folder / "checkpoints", state, 20, meta={"rollbacks": 0})
+    checkpoint.save(folder / "checkpoints", state, 20, meta={"rollbacks": 0}, config=digest(config))
     alarms = [json.dumps({"step": step, "name": "gap", "severity": "warn"}) + "\n" for step in (19, 20, 25)]
     (folder / "alarms.jsonl").write_text("".join(alarms) + '{"step": 3')
     resume(folder)
@@ -194,3 +195,36 @@ def test_a_refused_step_is_named_in_the_error(tmp_path):
     look = Look(2, state, np.arange(2), {"rejected": np.array([0.0, 1.0]), "first_bad": np.array([0, 3])}, 1.0)
     with pytest.raises(DivergenceError, match="At step 1 the first number that was not finite stood in"):
         watcher(look)
+
+
+def test_a_checkpoint_of_other_settings_is_refused(done, tmp_path):
+    folder = tmp_path / "edited"
+    shutil.copytree(done, folder)
+    text = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(text.replace("learning_rate: 0.003", "learning_rate: 0.004"))
+    with pytest.raises(CheckpointError, match="another run"):
+        resume(folder)
+    (folder / "config.yaml").write_text(text.replace("thin: 1", "thin: 2"))  # only what is measured: welcome
+    assert evaluate(folder)["step"] == 40
+
+
+def test_measuring_raises_the_alarms_that_only_it_can(done, tmp_path):
+    found = read_json(done / "evaluation.json")
+    found["chains"]["rhat_max"], found["log_z"]["spread"] = 1.5, 3.0
+    for _ in range(2):  # twice measured is not twice said
+        assess.raise_alarms(tmp_path, 40, found, QuietDisplay())
+    names = [json.loads(line)["name"] for line in (tmp_path / "alarms.jsonl").read_text().splitlines()]
+    assert {"rhat", "log-z"} <= set(names)
+    assert len(names) == len(set(names))
+
+
+def test_an_interrupt_while_measuring_keeps_the_training(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("energax.runtime.run.assess", interrupted)
+    with pytest.raises(Stopped) as stopped:
+        train(small(tmp_path))
+    assert read_json(stopped.value.folder / "run.json")["status"] == "trained"
+    monkeypatch.undo()
+    assert read_json(resume(stopped.value.folder) / "run.json")["status"] == "done"

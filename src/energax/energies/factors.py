@@ -2,6 +2,8 @@
 
 The closed-form energies keep L^-1: a matrix product per value instead of a triangular solve, 3 to 6 times the speed for
 10 components in 64 dimensions on a CPU.
+
+Source: Golub and Van Loan (2013), Matrix computations, 4th edition, section 4.2 (Cholesky), section 3.1 (triangles).
 """
 
 import jax

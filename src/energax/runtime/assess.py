@@ -1,5 +1,6 @@
 """After training: everything that the report tells, measured once and written to evaluation.json and arrays.npz."""
 
+import dataclasses
 import io
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,14 @@ from energax.free_energy import resample
 from energax.training import TrainState
 
 from . import measure
+from .alarms import Watchdog
 from .build import Problem
 from .disk import write_atomically
 from .display import Display
-from .folder import ARRAYS, EVALUATION, write_json
+from .folder import ALARMS, ARRAYS, EVALUATION, append_line, take_back_alarms, write_json
+from .limits import Settings
+
+_RHAT = 1.1  # above it the chains did not mix; between 1.01 and this the report's verdict warns
 
 
 def assess(folder: Path, problem: Problem, state: TrainState, display: Display) -> dict[str, Any]:
@@ -60,7 +65,24 @@ def assess(folder: Path, problem: Problem, state: TrainState, display: Display) 
         arrays |= part[1]
     write_arrays(folder / ARRAYS, arrays)
     write_json(folder / EVALUATION, plain(numbers))
+    raise_alarms(folder, int(state.step), numbers, display)
     return numbers
+
+
+def raise_alarms(folder: Path, step: int, numbers: dict[str, Any], display: Display) -> None:
+    """Shows the watchdog what only a measurement can tell: two routes to log Z, weights, chains, class masses."""
+    runs = [*numbers["log_z"]["forward"], *numbers["log_z"]["reverse"]]
+    seen = {
+        "log_z_spread": numbers["log_z"].get("spread"),
+        "ess_fraction": min(float(run["ess"]) / run["num_chains"] for run in runs),
+        "rhat": numbers["chains"]["rhat_max"],
+        "mode_tv": numbers["sample_quality"].get("class_tv", {}).get("value"),
+    }
+    known = {name: np.array([value], np.float64) for name, value in seen.items() if value is not None}
+    take_back_alarms(folder, step)  # measuring again must not say everything twice
+    for alarm in Watchdog(Settings(rhat=_RHAT)).look(np.array([step]), known):
+        append_line(folder / ALARMS, dataclasses.asdict(alarm))
+        display.alarm(alarm)
 
 
 def known_log_z(problem: Problem, state: TrainState) -> float | None:

@@ -224,7 +224,8 @@ def build_objective(config: Config, sampler: AbstractSampler, base: AbstractDens
     """The training rule of the config."""
     objective = config.objective
     # image networks: on a CPU the gradient is gathered in chunks that stay in cache (energax.numerics.microbatch)
-    chunk = 8 if config.energy.kind != "mlp" and jax.default_backend() == "cpu" else None
+    one_cpu = jax.default_backend() == "cpu" and len(jax.devices()) == 1  # chunks would cut across devices
+    chunk = 8 if config.energy.kind != "mlp" and one_cpu else None
     if objective.kind == "persistent_cd":
         return PersistentCD(
             sampler,

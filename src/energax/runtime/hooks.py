@@ -166,6 +166,7 @@ class Save:
     folder: Path
     every: int
     keep: int
+    digest: str
     meta: Callable[[], dict[str, Any]]
     saved: int = -1
 
@@ -177,5 +178,5 @@ class Save:
     def now(self, state: TrainState) -> None:
         """Saves this state, whatever the step."""
         step = int(state.step)
-        checkpoint.save(self.folder / CHECKPOINTS, state, step, keep=self.keep, meta=self.meta())
+        checkpoint.save(self.folder / CHECKPOINTS, state, step, keep=self.keep, meta=self.meta(), config=self.digest)
         self.saved = step

@@ -58,7 +58,8 @@ def train(config: Config, *, display: Display | None = None, argv: list[str] | N
     problem = build(config)
     folder = new_folder(Path(config.out), config, argv=argv)
     state = problem.initial_state()
-    checkpoint.save(folder / CHECKPOINTS, state, 0, keep=config.training.keep, meta={"rollbacks": 0})
+    meta = {"rollbacks": 0}
+    checkpoint.save(folder / CHECKPOINTS, state, 0, keep=config.training.keep, meta=meta, config=digest(config))
     return _finish(folder, problem, state, {}, display or QuietDisplay())
 
 
@@ -70,7 +71,7 @@ def resume(folder: Path, *, display: Display | None = None) -> Path:
     """
     config = read(folder / CONFIG)
     problem, display = build(config), display or QuietDisplay()
-    found = checkpoint.latest(folder / CHECKPOINTS, problem.initial_state())
+    found = checkpoint.latest(folder / CHECKPOINTS, problem.initial_state(), config=digest(config))
     for note in found.notes:
         display.say(note)
     update_record(folder, status="running", finished=None)
@@ -86,12 +87,23 @@ def load_trained(folder: Path) -> tuple[Problem, TrainState]:
         CheckpointError: There is no sound checkpoint.
     """
     problem = build(read(folder / CONFIG))
-    return problem, checkpoint.latest(folder / CHECKPOINTS, problem.initial_state()).state
+    template = problem.initial_state()
+    return problem, checkpoint.latest(folder / CHECKPOINTS, template, config=digest(problem.config)).state
 
 
 def evaluate(folder: Path, *, display: Display | None = None) -> dict[str, Any]:
     """Measures a run's newest state again; writes and returns evaluation.json."""
     return assess(folder, *load_trained(folder), display or QuietDisplay())
+
+
+def digest(config: Config) -> str:
+    """A digest of all that decides the numbers of training: a checkpoint of another setting is refused.
+
+    What is measured, shown or kept afterwards may be changed in a run's config.yaml.
+    """
+    decides = config.model_dump(mode="json", include={"seed", "data", "energy", "objective", "sampler", "optimizer"})
+    training = config.training.model_dump(mode="json", include={"steps", "batch_size", "ema"})
+    return checkpoint.digest_of({**decides, "training": training})
 
 
 def _finish(folder: Path, problem: Problem, state: TrainState, meta: dict[str, Any], display: Display) -> Path:
@@ -101,12 +113,17 @@ def _finish(folder: Path, problem: Problem, state: TrainState, meta: dict[str, A
             state = _train(folder, problem, state, meta, display)
         finally:
             update_record(folder, seconds=round(time.perf_counter() - began, 2))
+        update_record(folder, status="trained")
         assess(folder, problem, state, display)
         update_record(folder, status="done")
+    except KeyboardInterrupt:  # while measuring: the training is whole, `energax resume` does the rest
+        if (read_json(folder / RECORD) or {}).get("status") != "trained":
+            update_record(folder, status="stopped")
+        raise Stopped(folder, 130) from None
     except DivergenceError:
         update_record(folder, status="diverged")
         raise
-    except Stopped:
+    except Stopped:  # while training
         update_record(folder, status="stopped")
         raise
     except BaseException:
@@ -131,8 +148,10 @@ def _train(folder: Path, problem: Problem, state: TrainState, meta: dict[str, An
         watchdog, folder, explainer(problem.trainer), state, training.on_divergence, training.max_rollbacks, display,
         recorder.rewind, between.last, rollbacks=int(meta.get("rollbacks", 0)),
     )  # fmt: skip
-    save = Save(folder, training.checkpoint_every, training.keep,
-                lambda: {"rollbacks": watch.rollbacks, "watchdog": watch.watchdog.to_dict()})  # fmt: skip
+    save = Save(
+        folder, training.checkpoint_every, training.keep, digest(problem.config),
+        lambda: {"rollbacks": watch.rollbacks, "watchdog": watch.watchdog.to_dict()},
+    )  # fmt: skip
     display.start(training.steps, f"{problem.config.name}: {problem.config.description}", int(state.step))
     placement = Placement.auto() if len(jax.devices()) > 1 else None
     with GracefulStop() as stop:

@@ -2,6 +2,9 @@
 
 Randomness is a function of (key, chain, step) alone. Chain i draws the same numbers whatever the number of chains, the
 split over devices, or the chunking of the chains, and the scan over time equals a loop over `one_step`.
+
+Source: kernels as pairs (init, step), vmapped over chains and scanned over time, as in Cabezas et al. (2024), BlackJAX,
+arXiv:2402.10797. Differs: the energy goes into every step and states are refreshed first; keys are per chain.
 """
 
 from collections.abc import Callable
