@@ -48,7 +48,7 @@ def test_refused_in_a_sentence_at_once(call, words):
     began = time.perf_counter()
     with pytest.raises(ValueError, match=words) as caught:
         call()
-    assert time.perf_counter() - began < 0.1
+    assert time.perf_counter() - began < 1.0  # some calls make their bad key or array first
     assert "\n" not in str(caught.value)
 
 
