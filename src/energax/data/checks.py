@@ -1,4 +1,4 @@
-"""Refusals of the data room: the same words as `energax.core.checks`, without jax.
+"""Refusals of the data room: those of `energax.checks`, and its own.
 
 Every message is one sentence that says what must be and what was got; what is wrong with the data themselves is a
 `DataError`, what is wrong with a call is a plain `ValueError`.
@@ -8,14 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from energax.checks import count as count
 from energax.errors import DataError
-
-
-def count(owner: str, name: str, value: Any, least: int = 1) -> int:
-    """The integer `value`, or ValueError unless it is an integer >= `least`."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{owner}.{name} must be an integer >= {least}; got {value!r}.")
-    return int(value)
 
 
 def number(owner: str, name: str, value: Any, *, low: float, high: float, closed: bool = False) -> float:

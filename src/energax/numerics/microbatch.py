@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree, Scalar
 
+from energax import checks
+
 
 def mean_in_chunks(
     loss: Callable[[Any, Any], tuple[Scalar, PyTree]], model: Any, rows: PyTree, chunk: int | None
@@ -37,8 +39,7 @@ def mean_in_chunks(
     """
     if chunk is None:
         return jax.tree.map(lambda a: jnp.mean(a, axis=0), jax.vmap(lambda row: loss(model, row))(rows))
-    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-        raise ValueError(f"mean_in_chunks.chunk must be an integer >= 1; got {chunk!r}.")
+    checks.count("mean_in_chunks", "chunk", chunk)
     moving, rest = eqx.partition(model, eqx.is_inexact_array)
     arrays, static = eqx.partition((rest, rows), eqx.is_array)
     num = len(jax.tree.leaves(rows)[0])

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from energax import checks
+
 
 def linear(num: int) -> Float[Array, " num"]:
     """`num` evenly spaced numbers from 0 to 1, both included.
@@ -15,7 +17,7 @@ def linear(num: int) -> Float[Array, " num"]:
         >>> linear(3).tolist()
         [0.0, 0.5, 1.0]
     """
-    _at_least_two("linear", num)
+    checks.count("linear", "num", num, least=2)
     return jnp.linspace(0.0, 1.0, num)
 
 
@@ -25,7 +27,7 @@ def power(num: int, exponent: float = 2.0) -> Float[Array, " num"]:
     Raises:
         ValueError: `num` is not an integer >= 2, or `exponent` not positive.
     """
-    _positive("power", "exponent", exponent)
+    checks.positive("power", "exponent", exponent)
     return linear(num) ** exponent
 
 
@@ -37,7 +39,7 @@ def sigmoid(num: int, steepness: float = 4.0) -> Float[Array, " num"]:
     Raises:
         ValueError: `num` is not an integer >= 2, or `steepness` not positive.
     """
-    _positive("sigmoid", "steepness", steepness)
+    checks.positive("sigmoid", "steepness", steepness)
     raw = jax.nn.sigmoid(steepness * (2.0 * linear(num) - 1.0))
     grid = (raw - raw[0]) / (raw[-1] - raw[0])
     return grid.at[0].set(0.0).at[-1].set(1.0)
@@ -53,19 +55,9 @@ def geometric(first: float, last: float, num: int) -> Float[Array, " num"]:
         >>> geometric(1.0, 100.0, 3).tolist()
         [1.0, 10.0, 100.0]
     """
-    _positive("geometric", "first", first)
-    _positive("geometric", "last", last)
-    _at_least_two("geometric", num)
+    checks.positive("geometric", "first", first)
+    checks.positive("geometric", "last", last)
+    checks.count("geometric", "num", num, least=2)
     ratio = linear(num)
     grid = jnp.exp((1.0 - ratio) * jnp.log(jnp.float32(first)) + ratio * jnp.log(jnp.float32(last)))
     return grid.at[0].set(first).at[-1].set(last)
-
-
-def _at_least_two(owner: str, num: int) -> None:
-    if isinstance(num, bool) or not isinstance(num, int) or num < 2:
-        raise ValueError(f"{owner}.num must be an integer >= 2; got {num!r}.")
-
-
-def _positive(owner: str, name: str, value: float) -> None:
-    if not 0.0 < value < float("inf"):
-        raise ValueError(f"{owner}.{name} must be > 0 and finite; got {value}.")

@@ -1,0 +1,92 @@
+"""Refusals at the door: one sentence that says what must be and what was got, raised before any compilation.
+
+Every check looks only at concrete values; a traced value passes through, since it was checked where it entered. Nothing
+here imports jax, so that every floor can ask.
+"""
+
+import math
+import sys
+from typing import Any
+
+import numpy as np
+
+
+def _concrete(value: Any) -> bool:
+    return not ("jax" in sys.modules and isinstance(value, sys.modules["jax"].core.Tracer))
+
+
+def positive(owner: str, name: str, value: Any) -> None:
+    """Raises ValueError unless `value` is a finite number > 0 (an array: every entry)."""
+    _number(owner, name, value, "must be > 0", lambda v: v > 0)
+
+
+def non_negative(owner: str, name: str, value: Any) -> None:
+    """Raises ValueError unless `value` is a finite number >= 0 (an array: every entry)."""
+    _number(owner, name, value, "must be >= 0", lambda v: v >= 0)
+
+
+def finite(owner: str, name: str, value: Any) -> None:
+    """Raises ValueError unless every entry of `value` is finite."""
+    _number(owner, name, value, "must be finite", lambda v: v == v)
+
+
+def fraction(owner: str, name: str, value: Any) -> None:
+    """Raises ValueError unless `value` is a number strictly between 0 and 1."""
+    _number(owner, name, value, "must lie in (0, 1)", lambda v: (v > 0) & (v < 1))
+
+
+def _number(owner: str, name: str, value: Any, must: str, holds) -> None:
+    if not _concrete(value) or (not hasattr(value, "__float__") and not hasattr(value, "dtype")):
+        if _concrete(value):
+            raise ValueError(f"{owner}.{name} {must}; got {value!r} of type {type(value).__name__}.")
+        return
+    if isinstance(value, bool):
+        raise ValueError(f"{owner}.{name} {must}; got the boolean {value}.")
+    array = np.asarray(value)
+    if not np.issubdtype(array.dtype, np.number):
+        raise ValueError(f"{owner}.{name} {must}; got {value!r}.")
+    if array.size == 0 or not np.all(np.isfinite(array)) or not np.all(holds(array)):
+        raise ValueError(f"{owner}.{name} {must}; got {_short(array)}.")
+
+
+def count(owner: str, name: str, value: Any, least: int = 1) -> int:
+    """The integer `value`, or ValueError unless it is an integer >= `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{owner}.{name} must be an integer >= {least}; got {value!r}.")
+    return int(value)
+
+
+def samples(owner: str, name: str, x: Any, *, least: int = 1, ndim: int | None = None) -> None:
+    """Raises ValueError unless `x` is a real numeric array of >= `least` finite rows (and of rank `ndim`).
+
+    Args:
+        owner: The function or class that asks.
+        name: The argument's name.
+        x: What was given.
+        least: The fewest rows on axis 0.
+        ndim: The rank that is required, rows included; None takes any rank >= 1.
+    """
+    if not _concrete(x):
+        return
+    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+        raise ValueError(f"{owner}: {name} must be an array with samples on axis 0; got {type(x).__name__}.")
+    if not (np.issubdtype(x.dtype, np.floating) or np.issubdtype(x.dtype, np.integer) or x.dtype.name == "bfloat16"):
+        raise ValueError(f"{owner}: {name} must hold real numbers; got dtype {x.dtype}.")
+    if len(x.shape) < 1 or (ndim is not None and len(x.shape) != ndim):
+        wanted = "rank >= 1" if ndim is None else f"rank {ndim}"
+        raise ValueError(f"{owner}: {name} must have {wanted}, samples on axis 0; got shape {tuple(x.shape)}.")
+    if x.shape[0] < least or math.prod(x.shape) == 0:
+        raise ValueError(f"{owner}: {name} must hold at least {least} sample(s); got shape {tuple(x.shape)}.")
+    bad = np.argwhere(~np.isfinite(np.asarray(x, dtype=np.float64)))
+    if len(bad):
+        raise ValueError(
+            f"{owner}: {name} must be finite; got {np.asarray(x)[tuple(bad[0])]} at index {tuple(map(int, bad[0]))}."
+        )
+
+
+def _short(array: np.ndarray) -> str:
+    return (
+        repr(array.item())
+        if array.size == 1
+        else f"an array of shape {array.shape} with minimum {array.min() if array.size else 'none'}"
+    )
