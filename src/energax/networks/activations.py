@@ -1,13 +1,12 @@
 """Smooth activations by name: an energy is differentiated twice, so nothing here has a kink."""
 
-import difflib
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from energax.core import ConfigError
+from energax.errors import ConfigError, did_you_mean
 
 
 @jax.custom_jvp
@@ -58,6 +57,5 @@ def activation(owner: str, name: str) -> Callable[[Array], Array]:
     """
     if isinstance(name, str) and name in ACTIVATIONS:
         return ACTIVATIONS[name]
-    near = difflib.get_close_matches(str(name), ACTIVATIONS, n=1, cutoff=0.4)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ConfigError(f"{owner}.activation must be one of {', '.join(ACTIVATIONS)}; got {name!r}.{hint}")
+    near = did_you_mean(name, ACTIVATIONS)
+    raise ConfigError(f"{owner}.activation must be one of {', '.join(ACTIVATIONS)}; got {name!r}.{near}")
