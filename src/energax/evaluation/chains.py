@@ -80,10 +80,12 @@ def summary(
 def autocorrelation(draws: np.ndarray, *, max_lag: int | None = None) -> np.ndarray:
     """Mean over chains of the autocorrelation at lags 0 .. max_lag of one quantity, [chains, draws], for a figure.
 
+    One chain is enough.
+
     Raises:
         ValueError: `draws` is not [chains, draws], not finite, or some chain never moved.
     """
-    quantities, _ = _quantities(draws, None)
+    quantities, _ = _quantities(draws, None, least=1)
     if quantities.shape[2] != 1 or np.ndim(draws) != 2:
         raise ValueError(f"autocorrelation.draws must be one quantity [chains, draws]; got shape {np.shape(draws)}.")
     values = quantities[:, :, 0]
@@ -111,8 +113,8 @@ def _figures(quantities: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.atleast_1d(np.asarray(value)) for name, value in zip(names, values, strict=True)}
 
 
-def _quantities(draws: np.ndarray, names: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
-    checks.samples("chains", "draws", draws, least=2)
+def _quantities(draws: np.ndarray, names: Sequence[str] | None, least: int = 2) -> tuple[np.ndarray, list[str]]:
+    checks.samples("chains", "draws", draws, least=least)
     array = np.asarray(draws, np.float64)
     if array.ndim < 2 or array.shape[1] < 4:
         raise ValueError(f"chains: draws must be [chains, draws, ...] with >= 4 draws; got shape {array.shape}.")

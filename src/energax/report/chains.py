@@ -49,21 +49,20 @@ def _traces(trace: np.ndarray, note: str) -> Panel:
 
 
 def _autocorrelation(trace: np.ndarray) -> Panel:
+    from energax.evaluation import autocorrelation  # here: a page without a trace needs none of it
+
     chains, draws = trace.shape
-    centred = trace - trace.mean(axis=1, keepdims=True)
-    spectrum = np.fft.rfft(centred, n=2 * draws, axis=1)
-    sums = np.fft.irfft(spectrum * spectrum.conj(), axis=1)[:, :draws]
-    variance = sums[:, :1]
-    moving = variance[:, 0] > 0  # a chain that never moved has no autocorrelation of its own
-    rho = sums[moving] / variance[moving]
     lags = min(draws // 2, 100)
-    mean = rho[:, :lags].mean(axis=0) if len(rho) else np.ones(lags)
+    moving = np.any(trace != trace[:, :1], axis=1)  # a chain that never moved has no autocorrelation of its own
+    curves = [autocorrelation(row[None], max_lag=lags - 1) for row in trace[moving]]
+    rho = np.stack(curves) if curves else np.ones((1, lags))
+    mean = rho.mean(axis=0)
 
     def paint(figure: Figure) -> None:
         ax = axes(figure, "lag (draws)", "autocorrelation")
         ax.axhline(0.0, color=SOFT, linewidth=0.9)
         if len(rho) > 1:
-            low, high = np.percentile(rho[:, :lags], [5, 95], axis=0)
+            low, high = np.percentile(rho, [5, 95], axis=0)
             ax.fill_between(np.arange(lags), low, high, color=SERIES[0], alpha=0.18, linewidth=0)
         ax.plot(mean, color=SERIES[0])
         ax.set_ylim(min(-0.2, float(mean.min()) - 0.05), 1.03)
@@ -72,6 +71,8 @@ def _autocorrelation(trace: np.ndarray) -> Panel:
     below = np.flatnonzero(mean < 0.1)
     when = f"falls below 0.1 at lag {below[0]}" if below.size else f"stays above 0.1 up to lag {lags}"
     stuck = f" {int((~moving).sum())} chains never moved." if not moving.all() else ""
+    if not moving.any():
+        stuck += " A chain at rest has no autocorrelation: the line at 1 stands for it."
     return draw(
         "autocorrelation",
         "Autocorrelation of the energy",
