@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from energax.energies import DoubleWell, GaussianMixture, NetworkEnergy, standard_normal
-from energax.networks import MLP, Affine, ConvNet
+from energax.networks import MLP, ConvNet, Decode
 from energax.objectives import DenoisingScoreMatching, PersistentCD
 from energax.samplers import HMC, MALA, ULA, advance, init_chains
 from energax.training import Phase, Trainer, run_steps
@@ -66,7 +66,7 @@ def samplers(num_chains: int) -> None:
 
 def training() -> None:
     """One compiled chunk of training on 28x28 images."""
-    decode = Affine(jnp.zeros(784), jnp.ones(784), shape=(28, 28, 1))
+    decode = Decode(jnp.zeros(784), jnp.ones(784), shape=(28, 28, 1))
     model = NetworkEnergy(ConvNet((28, 28, 1), (32, 64, 64, 128), key=jax.random.key(0)), standard_normal(784), decode)
     rules = {
         "pcd10_conv28": PersistentCD(MALA(1e-2), num_steps=10, num_chains=256),

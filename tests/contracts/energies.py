@@ -18,7 +18,7 @@ from energax.energies import (
     NetworkEnergy,
     standard_normal,
 )
-from energax.networks import MLP, Affine, ConvNet, ResNet
+from energax.networks import MLP, ConvNet, Decode, ResNet
 
 KEY = jax.random.key(11)
 FACTOR = jnp.array([[1.5, 0.0], [-0.7, 0.4]])
@@ -36,7 +36,7 @@ class Case(NamedTuple):
     """(low, high, points) of every axis for quadrature; None where log Z is not known."""
 
 
-def network(net, base: bool = True, decode: Affine | None = None) -> NetworkEnergy:
+def network(net, base: bool = True, decode: Decode | None = None) -> NetworkEnergy:
     return NetworkEnergy(net, standard_normal(net_size(net)) if base else None, decode)
 
 
@@ -62,7 +62,7 @@ ENERGIES: dict[str, Case] = {
     "convnet": Case(
         lambda: network(
             ConvNet((4, 3, 2), (3, 5), zero_last=False, key=KEY),
-            decode=Affine(jnp.ones(24), jnp.tril(jnp.full((24, 24), 0.1)) + jnp.eye(24), (4, 3, 2)),
+            decode=Decode(jnp.ones(24), jnp.tril(jnp.full((24, 24), 0.1)) + jnp.eye(24), (4, 3, 2)),
         ),
         PIXELS,
     ),

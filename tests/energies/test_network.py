@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from energax.energies import GaussianMixture, NetworkEnergy, standard_normal
-from energax.networks import MLP, Affine, ConvNet, ResNet
+from energax.networks import MLP, ConvNet, Decode, ResNet
 
 NETS = {
     "mlp": lambda key: MLP(16, 8, 2, fourier=2, key=key),
@@ -30,14 +30,14 @@ def test_decoder_puts_pixels_before_the_net_and_leaves_the_base_in_the_chain_coo
     net = ConvNet((4, 4, 1), (3,), zero_last=False, key=key)
     mean, factor = jnp.linspace(0.0, 1.0, 16), jnp.tril(0.1 * jnp.ones((16, 16))) + jnp.eye(16)
     base, z = standard_normal(16), jax.random.normal(key, (16,))
-    energy = NetworkEnergy(net, base, Affine(mean, factor, (4, 4, 1)))
+    energy = NetworkEnergy(net, base, Decode(mean, factor, (4, 4, 1)))
     pixels = (mean + factor @ z).reshape(4, 4, 1)
     np.testing.assert_allclose(energy(z), base(z) + net(pixels), rtol=1e-5)
 
 
 def test_base_and_decoder_have_no_gradient(key):
     base = GaussianMixture(jnp.zeros(2), jnp.ones((2, 3)), 1.0)
-    energy = NetworkEnergy(MLP(3, 4, 1, zero_last=False, key=key), base, Affine(jnp.zeros(3), jnp.ones(3)))
+    energy = NetworkEnergy(MLP(3, 4, 1, zero_last=False, key=key), base, Decode(jnp.zeros(3), jnp.ones(3)))
     slope = eqx.filter_grad(lambda e: e(jnp.ones(3)))(energy)
     for part in (slope.base, slope.decode):
         assert all(not np.any(leaf) for leaf in jax.tree.leaves(part))

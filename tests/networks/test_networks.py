@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from energax.core import ConfigError
-from energax.networks import ACTIVATIONS, MLP, Affine, ConvNet, FourierFeatures, ResNet, silu
+from energax.networks import ACTIVATIONS, MLP, ConvNet, Decode, FourierFeatures, ResNet, silu
 
 
 def test_silu_and_its_first_two_derivatives_are_the_textbooks():
@@ -66,10 +66,10 @@ def test_image_nets_take_flat_and_shaped(key):
         assert value(x) == value(x.reshape(-1)) != 0
 
 
-def test_affine_diagonal_and_full():
+def test_decode_diagonal_and_full():
     z = jnp.array([1.0, 2.0])
-    np.testing.assert_allclose(Affine(jnp.ones(2), jnp.array([2.0, 3.0]))(z), [3.0, 7.0])
-    np.testing.assert_allclose(Affine(jnp.ones(2), jnp.array([[2.0, 0.0], [1.0, 3.0]]))(z), [3.0, 8.0])
+    np.testing.assert_allclose(Decode(jnp.ones(2), jnp.array([2.0, 3.0]))(z), [3.0, 7.0])
+    np.testing.assert_allclose(Decode(jnp.ones(2), jnp.array([[2.0, 0.0], [1.0, 3.0]]))(z), [3.0, 8.0])
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -105,9 +105,9 @@ def test_an_unknown_activation_is_refused_with_the_nearest(make, key):
         (lambda k: ConvNet((4, 4, 1), (2, 2), strides=(1,), key=k), "ConvNet.strides must have 2 entries"),
         (lambda k: ConvNet((4, 4, 1), (2,), key=k)(jnp.zeros(15)), "ConvNet: x must be ONE image"),
         (lambda k: ResNet((4, 4, 1), (2,), blocks=0, key=k), "ResNet.blocks must be an integer >= 1"),
-        (lambda k: Affine(jnp.zeros(2), jnp.zeros(2)), "Affine.scale must be > 0"),
-        (lambda k: Affine(jnp.zeros(2), jnp.ones(3)), "Affine.scale must have shape"),
-        (lambda k: Affine(jnp.zeros(4), jnp.ones(4), (3, 1, 1)), "Affine.shape must hold 4 numbers"),
+        (lambda k: Decode(jnp.zeros(2), jnp.zeros(2)), "Decode.factor must be > 0"),
+        (lambda k: Decode(jnp.zeros(2), jnp.ones(3)), "Decode.factor must have shape"),
+        (lambda k: Decode(jnp.zeros(4), jnp.ones(4), (3, 1, 1)), "Decode.shape must hold 4 numbers"),
     ],
 )
 def test_refuses(make, message, key):

@@ -25,7 +25,7 @@ class NetworkEnergy(AbstractEnergy):
             `networks.ConvNet`, `networks.ResNet`).
         base: The energy at step 0, and a tail that keeps exp(-E) normalisable: a Gaussian or a fitted mixture. None
             leaves the network alone.
-        decode: Maps the coordinates that chains walk in to what the network sees (`networks.Affine`); None is the
+        decode: Maps the coordinates that chains walk in to what the network sees (`networks.Decode`); None is the
             identity.
 
     Raises:

@@ -1,8 +1,8 @@
 """Plain networks: one sample in, a scalar or a vector out; no energies in sight."""
 
 from .activations import ACTIVATIONS as ACTIVATIONS, activation as activation, silu as silu
-from .affine import Affine as Affine
 from .conv import Conv as Conv, ConvNet as ConvNet
 from .convolution import conv as conv
+from .decode import Decode as Decode
 from .mlp import MLP as MLP, Dense as Dense, FourierFeatures as FourierFeatures
 from .resnet import ResNet as ResNet

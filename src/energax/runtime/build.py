@@ -17,7 +17,7 @@ from energax import data
 from energax.core import AbstractDensity, AbstractObjective, AbstractSampler, ConfigError
 from energax.data.shifts import IMAGE_SETS, TABLE_SETS
 from energax.energies import Gaussian, GaussianMixture, NetworkEnergy
-from energax.networks import MLP, Affine, ConvNet, ResNet
+from energax.networks import MLP, ConvNet, Decode, ResNet
 from energax.objectives import (
     ContrastiveDivergence,
     DenoisingScoreMatching,
@@ -202,12 +202,12 @@ def _image_shape(train: data.Dataset) -> tuple[int, int, int]:
     raise ConfigError(f"energy.kind must be mlp for rows of shape {train.shape}, which are no images.")
 
 
-def _decode(config: Config, coordinates: data.Affine, train: data.Dataset) -> Affine | None:
+def _decode(config: Config, coordinates: data.Affine, train: data.Dataset) -> Decode | None:
     """What a network sees: an image net sees pixels, a dense net the coordinates themselves."""
     if config.energy.kind == "mlp":
         return None
     mean, factor = (jnp.asarray(a, jnp.float32) for a in (coordinates.mean, coordinates.factor))
-    return Affine(mean, factor, shape=_image_shape(train))
+    return Decode(mean, factor, shape=_image_shape(train))
 
 
 def build_sampler(config: Config) -> AbstractSampler:

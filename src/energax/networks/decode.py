@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from energax.core import checks
 
 
-class Affine(eqx.Module):
+class Decode(eqx.Module):
     """x = mean + L z, then reshaped: lets chains live in whitened coordinates while a network sees pixels.
 
     Cost: d multiplications for a diagonal L, d^2 for a full one. An energy reads it without gradient
@@ -17,7 +17,7 @@ class Affine(eqx.Module):
 
     Args:
         mean: Shape [d], in the units of x.
-        scale: L: the diagonal, shape [d] with every entry > 0, or a square factor [d, d] (a lower Cholesky factor of
+        factor: L: the diagonal, shape [d] with every entry > 0, or a square factor [d, d] (a lower Cholesky factor of
             the data's covariance, for instance).
         shape: What the d numbers are reshaped to, as (height, width, channels); None leaves them flat.
 
@@ -25,34 +25,34 @@ class Affine(eqx.Module):
         ValueError: Shapes do not fit each other, or an entry is not finite.
 
     Example:
-        >>> decode = Affine(jnp.zeros(4), 2.0 * jnp.ones(4), shape=(2, 2, 1))
+        >>> decode = Decode(jnp.zeros(4), 2.0 * jnp.ones(4), shape=(2, 2, 1))
         >>> decode(jnp.ones(4)).shape
         (2, 2, 1)
     """
 
     mean: Float[Array, " dim"]
-    scale: Float[Array, " dim"] | Float[Array, "dim dim"]
+    factor: Float[Array, " dim"] | Float[Array, "dim dim"]
     shape: tuple[int, ...] | None = eqx.field(static=True)
 
-    def __init__(self, mean: Array, scale: Array, shape: tuple[int, ...] | None = None):
-        mean, scale = jnp.asarray(mean), jnp.asarray(scale)
-        checks.finite("Affine", "mean", mean)
+    def __init__(self, mean: Array, factor: Array, shape: tuple[int, ...] | None = None):
+        mean, factor = jnp.asarray(mean), jnp.asarray(factor)
+        checks.finite("Decode", "mean", mean)
         if mean.ndim != 1:
-            raise ValueError(f"Affine.mean must have shape (d,); got {mean.shape}.")
+            raise ValueError(f"Decode.mean must have shape (d,); got {mean.shape}.")
         dim = mean.shape[0]
-        if scale.shape == (dim,):
-            checks.positive("Affine", "scale", scale)
-        elif scale.shape == (dim, dim):
-            checks.finite("Affine", "scale", scale)
+        if factor.shape == (dim,):
+            checks.positive("Decode", "factor", factor)
+        elif factor.shape == (dim, dim):
+            checks.finite("Decode", "factor", factor)
         else:
-            raise ValueError(f"Affine.scale must have shape ({dim},) or ({dim}, {dim}); got {scale.shape}.")
+            raise ValueError(f"Decode.factor must have shape ({dim},) or ({dim}, {dim}); got {factor.shape}.")
         if shape is not None and math.prod(shape) != dim:
-            raise ValueError(f"Affine.shape must hold {dim} numbers; got {tuple(shape)}.")
-        self.mean, self.scale = mean, scale.astype(mean.dtype)
+            raise ValueError(f"Decode.shape must hold {dim} numbers; got {tuple(shape)}.")
+        self.mean, self.factor = mean, factor.astype(mean.dtype)
         self.shape = None if shape is None else tuple(int(n) for n in shape)
 
     def __call__(self, z: Float[Array, " dim"]) -> Float[Array, "..."]:
         """The point x of shape [d], or of `shape`, whose whitened coordinates are z."""
         # z @ L.T and not L @ z: under vmap both are one matrix product, this one without a transposed result
-        x = self.mean + (self.scale * z if self.scale.ndim == 1 else z @ self.scale.T)
+        x = self.mean + (self.factor * z if self.factor.ndim == 1 else z @ self.factor.T)
         return x if self.shape is None else x.reshape(self.shape)
