@@ -19,7 +19,7 @@ EXTRAS = {
     "tracking": ("TensorBoard events", ("tensorboardX",)),
     "gpu": ("NVIDIA GPUs", ("jax-cuda13-plugin",)),
     "docs": ("building the documentation", ("sphinx", "furo", "myst-parser")),
-    "bench": ("the benchmarks", ("pytest-benchmark", "blackjax")),
+    "bench": ("the benchmarks", ("blackjax",)),
 }
 """Optional parts by extra: (what for, the packages that must be there)."""
 
