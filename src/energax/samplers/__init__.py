@@ -19,3 +19,8 @@ from .hmc import HMC as HMC, HMCInfo as HMCInfo, HMCState as HMCState
 from .mala import MALA as MALA, MALAInfo as MALAInfo, MALAState as MALAState
 from .replay import ReplayBuffer as ReplayBuffer, Restarted as Restarted, finite_rows as finite_rows
 from .ula import ULA as ULA, ULAInfo as ULAInfo, ULAState as ULAState
+from .underdamped import (
+    Underdamped as Underdamped,
+    UnderdampedInfo as UnderdampedInfo,
+    UnderdampedState as UnderdampedState,
+)
