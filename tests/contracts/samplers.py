@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from energax.core import AbstractEnergy, AbstractSampler
-from energax.samplers import HMC, MALA, ULA, Underdamped
+from energax.samplers import HMC, MALA, ULA, Barker, Underdamped
 
 
 class Member(NamedTuple):
@@ -24,6 +24,7 @@ MEMBERS = {
     "mala": Member(lambda: MALA(0.1), exact=True, gradients=1),
     "hmc": Member(lambda: HMC(0.25, 4), exact=True, gradients=4),
     "underdamped": Member(lambda: Underdamped(0.5), exact=False, gradients=1),
+    "barker": Member(lambda: Barker(0.5), exact=True, gradients=1),
 }
 """Every sampler of continuous x."""
 
