@@ -97,3 +97,9 @@ def in_groups(
     return [
         summarise(jax.random.key(i), part, direction=direction, start=start, **blank) for i, part in enumerate(parts)
     ]
+
+
+def gaussian_works(rng, k: float, num_forward: int, num_reverse: int):
+    """Exact works between N(0, 1) and N(0, 1/k), energies x^2/2 and k x^2/2, and Delta F = log(k) / 2, nats."""
+    at_0, at_1 = rng.normal(size=num_forward), rng.normal(size=num_reverse) / np.sqrt(k)
+    return 0.5 * (k - 1) * at_0**2, -0.5 * (k - 1) * at_1**2, 0.5 * np.log(k)

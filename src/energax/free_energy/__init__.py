@@ -7,6 +7,7 @@ from .ais import (
     bootstrap_interval as bootstrap_interval,
     resample as resample,
 )
+from .bar import BAR as BAR, bar as bar
 from .bracket import Bracket as Bracket, bracket as bracket
 from .pilot import tune_path as tune_path
 from .reverse_ais import reverse_ais as reverse_ais, reverse_weights as reverse_weights
