@@ -3,7 +3,6 @@
 import jax
 import numpy as np
 import pytest
-from scipy.special import expit
 
 from energax.core import GeometricPath
 from energax.energies import Gaussian, standard_normal
