@@ -12,3 +12,7 @@ from .bracket import Bracket as Bracket, bracket as bracket
 from .perturbation import Perturbation as Perturbation, perturbation as perturbation
 from .pilot import tune_path as tune_path
 from .reverse_ais import reverse_ais as reverse_ais, reverse_weights as reverse_weights
+from .thermodynamic import (
+    ThermodynamicResult as ThermodynamicResult,
+    thermodynamic_integration as thermodynamic_integration,
+)
