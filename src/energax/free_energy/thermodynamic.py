@@ -106,7 +106,7 @@ def thermodynamic_integration(
         checks.count(owner, name, value, least)
     pilot_key, start_key, walk_key = jax.random.split(key, 3)
     nodes, weights = _gauss_legendre(num_nodes)
-    _, steps = tune_path(
+    _, tuned = tune_path(
         pilot_key,
         path,
         sampler,
@@ -115,7 +115,7 @@ def thermodynamic_integration(
         target_acceptance=target_acceptance,
         owner=owner,
     )
-    steps = None if steps is None else jnp.asarray(steps[:num_nodes], dtype)
+    steps = None if tuned is None else jnp.asarray(tuned[:num_nodes], dtype)
     halves, acceptance = _walk(
         start_key, walk_key, path, traced(sampler, dtype), jnp.asarray(nodes, dtype), steps, num_chains, num_draws,
         burn_in,
