@@ -66,7 +66,7 @@ def bar(forward: WorkLike, reverse: WorkLike) -> BAR:
         >>> rng = np.random.default_rng(0)
         >>> at_0, at_1 = rng.normal(size=500), 0.5 * rng.normal(size=300)
         >>> found = bar(1.5 * at_0**2, -1.5 * at_1**2)  # from x^2/2 to 4 x^2/2
-        >>> abs(found.delta_f - 0.5 * np.log(4)) < 4 * found.std_error
+        >>> bool(abs(found.delta_f - 0.5 * np.log(4)) < 4 * found.std_error)
         True
     """
     works = as_work("bar", "forward", forward, "forward"), as_work("bar", "reverse", reverse, "reverse")
