@@ -14,6 +14,7 @@ from energax.energies import (
     Funnel,
     Gaussian,
     GaussianMixture,
+    Ising,
     ManyWell,
     NetworkEnergy,
     standard_normal,
@@ -24,6 +25,7 @@ KEY = jax.random.key(11)
 FACTOR = jnp.array([[1.5, 0.0], [-0.7, 0.4]])
 FACTORS = jnp.stack([FACTOR, 0.5 * jnp.eye(2)])
 MEANS = jnp.array([[-1.0, 0.5], [2.0, 1.0]])
+EDGES = jnp.array([[0, 1], [1, 2], [0, 2]])
 LOG_WEIGHTS = jnp.log(jnp.array([0.6, 1.9]))  # sums to 2.5: not normalised
 
 
@@ -67,6 +69,8 @@ ENERGIES: dict[str, Case] = {
         PIXELS,
     ),
     "resnet": Case(lambda: network(ResNet((4, 3, 2), (3, 5), activation="tanh", zero_last=False, key=KEY)), PIXELS),
+    # the multilinear extension between the spins: every law but exact samples and quadrature holds off the spins too
+    "ising": Case(lambda: Ising(EDGES, jnp.array([0.5, -0.3, 0.8]), jnp.array([0.2, 0.0, -0.4])), jnp.ones(3)),
     "sum": Case(lambda: DoubleWell(1.0, 2) + standard_normal(2), FLAT),
     "tempered": Case(lambda: 0.5 * GaussianMixture(LOG_WEIGHTS, MEANS, 1.0), FLAT),
     "function": Case(lambda: FunctionEnergy(lambda x: jnp.sum(jnp.cosh(x))), FLAT),

@@ -3,6 +3,7 @@
 from .banana import Banana as Banana
 from .funnel import Funnel as Funnel
 from .gaussian import Gaussian as Gaussian, standard_normal as standard_normal
+from .ising import Ising as Ising, enumerate_log_z as enumerate_log_z, lattice_edges as lattice_edges
 from .mixture import GaussianMixture as GaussianMixture
 from .network import NetworkEnergy as NetworkEnergy
 from .wells import DoubleWell as DoubleWell, ManyWell as ManyWell
