@@ -4,6 +4,17 @@ from .banana import Banana as Banana
 from .funnel import Funnel as Funnel
 from .gaussian import Gaussian as Gaussian, standard_normal as standard_normal
 from .ising import Ising as Ising, enumerate_log_z as enumerate_log_z, lattice_edges as lattice_edges
+from .ising_exact import (
+    ISING_CRITICAL_COUPLING as ISING_CRITICAL_COUPLING,
+    IsingPlane as IsingPlane,
+    IsingRing as IsingRing,
+    IsingTorus as IsingTorus,
+    ising_density_of_states as ising_density_of_states,
+    ising_plane as ising_plane,
+    ising_ring as ising_ring,
+    ising_ring_correlation as ising_ring_correlation,
+    ising_torus as ising_torus,
+)
 from .mixture import GaussianMixture as GaussianMixture
 from .network import NetworkEnergy as NetworkEnergy
 from .wells import DoubleWell as DoubleWell, ManyWell as ManyWell

@@ -1,7 +1,7 @@
 """The Ising model on any graph: spins in {-1, +1}, symmetric couplings on a list of edges, a field on every site.
 
 Source: Ising (1925), Beitrag zur Theorie des Ferromagnetismus, doi:10.1007/BF02980577; Newman and Barkema (1999), Monte
-Carlo methods in statistical physics, eq. (1.30). Differs: inverse temperature is inside the strengths and the fields,
+Carlo methods in statistical physics, chapter 3. Differs: inverse temperature is inside the strengths and the fields,
 so all are in nats (K = J / kT, H = h / kT). Exact: log Z by enumeration to 20 spins; rings, tori and the square lattice
 in `ising_exact.py`. Cost: edges + sites operations per value and per set of local fields.
 Where samplers fail on it: single flips slow down at the critical coupling, cross between the two signs about never
