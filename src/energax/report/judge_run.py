@@ -64,7 +64,7 @@ def alarms(facts: Facts) -> Verdict:
     if not facts.alarms:
         if not facts.metrics:
             return Verdict("unknown", title, "No training log, so alarms are not known.")
-        return Verdict("ok", title, "No alarm was raised during training.")
+        return Verdict("ok", title, "No alarm was raised, in training or in measuring.")
     counts = Counter(str(alarm.get("name", "unnamed")) for alarm in facts.alarms)
     first = {str(alarm.get("name", "unnamed")): alarm for alarm in reversed(facts.alarms)}
     parts = []

@@ -276,7 +276,7 @@ def alarms_table(alarms: list[dict[str, Any]]) -> Table | None:
     )
     more = f" The first 100 of {len(alarms):,}." if len(alarms) > 100 else ""
     head = ("Step", "Alarm", "Phase", "What was seen", "Advice")
-    return Table("alarms-table", f"Alarms during training.{more}", head, rows, prose=True) if rows else None
+    return Table("alarms-table", f"Alarms of the run.{more}", head, rows, prose=True) if rows else None
 
 
 def _route(route: str, run: Mapping[str, Any]) -> str:
