@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from energax.numerics import chain_keys, standard_normal, step_key, uniform
+from energax.numerics import categorical, chain_keys, standard_normal, step_key, uniform, uniforms
 from energax.numerics.random import _threefry
 
 
@@ -173,3 +173,23 @@ def test_every_dtype_of_noise():
 def test_a_key_of_another_generator_is_taken():
     noise = standard_normal(jax.random.key(0, impl="rbg"), (2000,))
     assert abs(float(noise.mean())) < 4 / np.sqrt(2000)
+
+
+def test_uniforms_are_uniform_and_of_their_own():
+    u = np.asarray(uniforms(jax.random.key(3), (200_001,)), np.float64)
+    assert u.shape == (200_001,)
+    assert u.min() >= 0.0
+    assert u.max() < 1.0
+    for power in (1, 2, 3):  # E u^k = 1 / (k + 1); halves come from the two words of a block
+        error = u.std() ** power / np.sqrt(len(u))
+        assert abs(np.mean(u**power) - 1 / (power + 1)) < 4 * max(error, 1 / np.sqrt(len(u)))
+    first, second = u[:100_000], u[100_001:]
+    assert abs(np.corrcoef(first, second)[0, 1]) < 4 / np.sqrt(len(first))
+    assert abs(float(uniform(jax.random.key(3))) - u[0]) > 0
+
+
+def test_categorical_draws_softmax():
+    logits = jnp.broadcast_to(jnp.log(jnp.array([0.2, 0.0, 0.5, 0.3])), (100_000, 4))
+    counts = np.bincount(np.asarray(categorical(jax.random.key(1), logits)), minlength=4) / 100_000
+    assert counts[1] == 0.0
+    np.testing.assert_allclose(counts, [0.2, 0.0, 0.5, 0.3], atol=4 * 0.5 / np.sqrt(100_000))

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Scalar
 
 from . import checks
-from .types import Cond, X
+from .types import Cond, Key, X
 
 
 class AbstractEnergy(eqx.Module):
@@ -43,6 +43,10 @@ class Conditioned(AbstractEnergy):
     cond: Cond
 
     def __call__(self, x: X, cond: Cond = None) -> Scalar:
+        if cond is not None:
+            raise ValueError(
+                "Conditioned: cond must be None, since the energy is already closed over a condition; got another one."
+            )
         return self.base(x, self.cond)
 
 
@@ -105,7 +109,12 @@ class AbstractLatticeEnergy(AbstractEnergy):
 
 
 class AbstractBipartiteEnergy(AbstractEnergy):
-    """An energy of visible and hidden units whose layers are independent given each other."""
+    """An energy of visible and hidden units whose layers are independent given each other; as an energy of the visible
+    units alone, `energy(v)` is `free_energy(v)`."""
+
+    @abc.abstractmethod
+    def joint(self, v: Array, h: Array) -> Scalar:
+        """E(v, h) in nats."""
 
     @abc.abstractmethod
     def hidden_given(self, v: Array) -> Array:
@@ -116,8 +125,21 @@ class AbstractBipartiteEnergy(AbstractEnergy):
         """Natural parameters of p(v | h)."""
 
     @abc.abstractmethod
+    def sample_hidden(self, key: Key, v: Array) -> Array:
+        """One exact draw of all hidden units given the visible ones."""
+
+    @abc.abstractmethod
+    def sample_visible(self, key: Key, h: Array) -> Array:
+        """One exact draw of all visible units given the hidden ones."""
+
+    @abc.abstractmethod
     def free_energy(self, v: Array) -> Scalar:
         """-log sum_h exp(-E(v, h))."""
+
+    @abc.abstractmethod
+    def at_beta(self, beta: float | Scalar) -> "AbstractBipartiteEnergy":
+        """The model whose JOINT energy is beta E(v, h): again bipartite, and not `beta * energy`, whose free energy is
+        beta F(v)."""
 
 
 class AbstractClassifierEnergy(AbstractEnergy):

@@ -1,7 +1,7 @@
 """What a sampler is: one transition of one chain."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 
@@ -16,7 +16,12 @@ class AbstractSampler(eqx.Module):
     A State is a NamedTuple with `.x` and whatever the next step needs; an Info is a NamedTuple with `.energy`,
     `.acceptance` (probability in [0, 1]; 1 for kernels without a test) and `.divergent` (a non-finite energy or
     gradient was met: a Metropolis kernel has rejected it), then its own.
+
+    `exact` says whether the kernel leaves its target exactly invariant; one without an accept/reject test says False,
+    and annealed estimators refuse it.
     """
+
+    exact: ClassVar[bool] = True
 
     @abc.abstractmethod
     def init(self, energy: AbstractEnergy, x: X) -> Any:

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from energax.core import AbstractPath, AbstractSampler, Key, checks
-from energax.samplers import ULA, Underdamped
 
 
 def run(owner: str, key: Key, path: AbstractPath, sampler: AbstractSampler, num_chains: int, steps: int) -> jnp.dtype:
@@ -23,10 +22,10 @@ def run(owner: str, key: Key, path: AbstractPath, sampler: AbstractSampler, num_
         raise ValueError(
             f"{owner}.sampler must be an AbstractSampler, such as MALA(0.1); got {type(sampler).__name__}."
         )
-    if isinstance(sampler, ULA | Underdamped):
+    if not sampler.exact:
         raise ValueError(
             f"{owner}.sampler must leave every temperature's density exactly invariant, or the weights are wrong; "
-            f"got {type(sampler).__name__}, which has no accept/reject test; MALA, HMC and Barker have one."
+            f"got {type(sampler).__name__}, which does not; MALA, HMC, Barker and Gibbs do."
         )
     checks.count(owner, "num_chains", num_chains, 2)
     checks.count(owner, "steps_per_temperature", steps)

@@ -8,10 +8,12 @@ from .logspace import (
 )
 from .microbatch import mean_in_chunks as mean_in_chunks
 from .random import (
+    categorical as categorical,
     chain_keys as chain_keys,
     standard_normal as standard_normal,
     step_key as step_key,
     uniform as uniform,
+    uniforms as uniforms,
 )
 from .schedules import geometric as geometric, linear as linear, power as power, sigmoid as sigmoid
 from .tree import (

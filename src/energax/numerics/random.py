@@ -9,6 +9,7 @@ What differs from `jax.random`, whose generator this is: the key of a step is (c
     deviations where float32's 23-bit uniforms end at 5.4. `jax.random` works on these keys too.
 """
 
+import math
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ import jax
 import jax.extend.random
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key, UInt32
+from jaxtyping import Array, Float, Int, Key, UInt32
 
 _ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 # cos(pi t) as a polynomial in t^2 for |t| <= 1/2, highest power first; error 2e-10, below float32's rounding
@@ -86,6 +87,7 @@ def standard_normal(key: Key[Array, ""], shape: tuple[int, ...], dtype: Any = jn
     return jnp.where((second & 1) == 0, number, -number).astype(dtype)
 
 
+@partial(jax.jit, static_argnames=("dtype",))
 def uniform(key: Key[Array, ""], dtype: Any = jnp.float32) -> Float[Array, ""]:
     """One number uniform on [0, 1), independent of `standard_normal` of the same key: a test beside its proposal.
 
@@ -93,6 +95,47 @@ def uniform(key: Key[Array, ""], dtype: Any = jnp.float32) -> Float[Array, ""]:
     """
     first, _ = _threefry(*_words(key), _DECIDE)
     return ((first >> 8).astype(jnp.int32).astype(jnp.float32) * jnp.float32(2.0**-24)).astype(dtype)
+
+
+@partial(jax.jit, static_argnames=("shape",))
+def uniforms(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "..."]:
+    """Independent numbers uniform on [0, 1) in float32, two to a block of random words; for sites in parallel.
+
+    `uniforms(key, ...) < p` holds with probability p (to 2^-24), and never for p = 0. They share their blocks with
+    `standard_normal` of the same key: use one or the other; `uniform` of the same key is independent of both.
+
+    Args:
+        key: One typed key; it is used up.
+        shape: Of the numbers.
+
+    Example:
+        >>> u = uniforms(jax.random.key(0), (100_000,))
+        >>> abs(float(u.mean()) - 0.5) < 0.01, float(u.max()) < 1.0
+        (True, True)
+    """
+    num = math.prod(shape)
+    index = _index(((num + 1) // 2,))
+    k0, k1, step = _words(key)
+    words = jnp.concatenate(_threefry(k0, k1, jnp.zeros_like(index) + step, index))[:num]
+    return ((words >> 8).astype(jnp.int32).astype(jnp.float32) * jnp.float32(2.0**-24)).reshape(shape)
+
+
+@jax.jit
+def categorical(key: Key[Array, ""], logits: Float[Array, "sites states"]) -> Int[Array, " sites"]:
+    """One state for every site, independently, with probabilities softmax(logits); by inversion of one uniform a site.
+
+    Args:
+        key: One typed key; it is used up. Shares its blocks with `uniforms`.
+        logits: Log-probabilities up to a constant a site; -inf is a state that is never drawn.
+
+    Example:
+        >>> states = categorical(jax.random.key(0), jnp.log(jnp.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])))
+        >>> states.tolist()
+        [1, 2]
+    """
+    ladder = jnp.cumsum(jax.nn.softmax(logits.astype(jnp.float32), axis=-1), axis=-1)
+    level = uniforms(key, logits.shape[:-1])[..., None] * ladder[..., -1:]  # the ladder's top is 1 to rounding only
+    return jnp.sum((level >= ladder[..., :-1]).astype(jnp.int32), axis=-1)
 
 
 def _half_open(word: UInt32[Array, "..."]) -> Float[Array, "..."]:

@@ -19,7 +19,8 @@ EXTRAS = {
     "tracking": ("TensorBoard events", ("tensorboardX",)),
     "gpu": ("NVIDIA GPUs", ("jax-cuda13-plugin",)),
     "docs": ("building the documentation", ("sphinx", "furo", "myst-parser")),
-    "bench": ("the benchmarks", ("blackjax",)),
+    "nuts": ("NUTS and its relatives", ("blackjax",)),
+    "arviz": ("chains as ArviZ's data object", ("arviz-base", "arviz-plots", "xarray")),
 }
 """Optional parts by extra: (what for, the packages that must be there)."""
 

@@ -19,6 +19,14 @@ from .chains import (
 from .hmc import HMC as HMC, HMCInfo as HMCInfo, HMCState as HMCState
 from .mala import MALA as MALA, MALAInfo as MALAInfo, MALAState as MALAState
 from .replay import ReplayBuffer as ReplayBuffer, Restarted as Restarted, finite_rows as finite_rows
+from .sites import (
+    BITS as BITS,
+    CATEGORIES as CATEGORIES,
+    SPINS as SPINS,
+    AbstractSites as AbstractSites,
+    Binary as Binary,
+    OneHot as OneHot,
+)
 from .ula import ULA as ULA, ULAInfo as ULAInfo, ULAState as ULAState
 from .underdamped import (
     Underdamped as Underdamped,

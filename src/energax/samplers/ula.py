@@ -8,7 +8,7 @@ Leaves nothing exactly invariant: on a Gaussian of variance s^2 the stationary v
 O(h) bias, and for h > 2 s^2 it diverges. Cost: one gradient a step. Fails silently where h is too large; MALA does not.
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -48,6 +48,7 @@ class ULA(AbstractSampler):
         0.2
     """
 
+    exact: ClassVar[bool] = False
     step_size: float | Scalar
     temperature: float | Scalar = eqx.field(default=1.0, kw_only=True)
 

@@ -11,7 +11,7 @@ Fails by blowing up for h > 2 s, s the narrowest scale; by mixing slowly where t
 """
 
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -67,6 +67,7 @@ class Underdamped(AbstractSampler):
         False
     """
 
+    exact: ClassVar[bool] = False
     step_size: float | Scalar
     friction: float | Scalar = 1.0
     scheme: str = eqx.field(default="BAOAB", static=True)
