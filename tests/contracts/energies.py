@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from energax.core import AbstractEnergy, FunctionEnergy
 from energax.energies import (
     Banana,
+    CurieWeiss,
     DoubleWell,
     Funnel,
     Gaussian,
@@ -71,6 +72,7 @@ ENERGIES: dict[str, Case] = {
     "resnet": Case(lambda: network(ResNet((4, 3, 2), (3, 5), activation="tanh", zero_last=False, key=KEY)), PIXELS),
     # the multilinear extension between the spins: every law but exact samples and quadrature holds off the spins too
     "ising": Case(lambda: Ising(EDGES, jnp.array([0.5, -0.3, 0.8]), jnp.array([0.2, 0.0, -0.4])), jnp.ones(3)),
+    "curie-weiss": Case(lambda: CurieWeiss(3, jnp.array(1.2), jnp.array(-0.3)), jnp.array([1.0, -1.0, 1.0])),
     "sum": Case(lambda: DoubleWell(1.0, 2) + standard_normal(2), FLAT),
     "tempered": Case(lambda: 0.5 * GaussianMixture(LOG_WEIGHTS, MEANS, 1.0), FLAT),
     "function": Case(lambda: FunctionEnergy(lambda x: jnp.sum(jnp.cosh(x))), FLAT),

@@ -1,6 +1,14 @@
 """Energies: one sample to one number in nats; exact log Z and exact samples where they exist."""
 
 from .banana import Banana as Banana
+from .curie_weiss import (
+    CurieWeiss as CurieWeiss,
+    CurieWeissExact as CurieWeissExact,
+    CurieWeissLimit as CurieWeissLimit,
+    curie_weiss_exact as curie_weiss_exact,
+    curie_weiss_limit as curie_weiss_limit,
+)
+from .enumeration import Enumerated as Enumerated, enumerate_exact as enumerate_exact
 from .funnel import Funnel as Funnel
 from .gaussian import Gaussian as Gaussian, standard_normal as standard_normal
 from .ising import Ising as Ising, enumerate_log_z as enumerate_log_z, lattice_edges as lattice_edges
