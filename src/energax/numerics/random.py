@@ -138,6 +138,18 @@ def categorical(key: Key[Array, ""], logits: Float[Array, "sites states"]) -> In
     return jnp.sum((level >= ladder[..., :-1]).astype(jnp.int32), axis=-1)
 
 
+def random_blocks(key: Key[Array, ""], step: Any, blocks: UInt32[Array, "..."]) -> tuple[Array, Array]:
+    """Two random words for each block number: the raw material of kernels that count their own bits.
+
+    Args:
+        key: A chain's key, of `chain_keys`; (key, step, block) is used up.
+        step: Number of the step, an integer in [0, 2^32).
+        blocks: Numbers below 2^31, each used once a step.
+    """
+    k0, k1, _ = _words(key)
+    return _threefry(k0, k1, jnp.zeros_like(blocks) + jnp.asarray(step).astype(jnp.uint32), blocks)
+
+
 def _half_open(word: UInt32[Array, "..."]) -> Float[Array, "..."]:
     """31 bits of a word, uniform on (0, 1]: through int32, as AVX2 converts no unsigned integers."""
     return ((word >> 1).astype(jnp.int32).astype(jnp.float32) + jnp.float32(0.5)) * jnp.float32(2.0**-31)

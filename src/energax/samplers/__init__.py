@@ -19,6 +19,7 @@ from .chains import (
 from .hmc import HMC as HMC, HMCInfo as HMCInfo, HMCState as HMCState
 from .mala import MALA as MALA, MALAInfo as MALAInfo, MALAState as MALAState
 from .moments import Moments as Moments, first_two as first_two, moments as moments
+from .multispin import MultispinRun as MultispinRun, multispin as multispin
 from .replay import ReplayBuffer as ReplayBuffer, Restarted as Restarted, finite_rows as finite_rows
 from .sites import (
     BITS as BITS,
