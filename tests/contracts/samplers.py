@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from energax.core import AbstractEnergy, AbstractSampler
-from energax.samplers import HMC, MALA, ULA, Barker, Underdamped
+from energax.samplers import HMC, MALA, ULA, Barker, ParallelTempering, Underdamped
 
 
 class Member(NamedTuple):
@@ -25,6 +25,8 @@ MEMBERS = {
     "hmc": Member(lambda: HMC(0.25, 4), exact=True, gradients=4),
     "underdamped": Member(lambda: Underdamped(0.5), exact=False, gradients=1),
     "barker": Member(lambda: Barker(0.5), exact=True, gradients=1),
+    # exact over all replicas only, judged in its own test: a start at one x is no exact draw of the hot levels
+    "parallel_tempering": Member(lambda: ParallelTempering(MALA(0.1), jnp.array([1.0, 0.5])), exact=False, gradients=2),
 }
 """Every sampler of continuous x."""
 

@@ -123,8 +123,8 @@ def test_one_compile(name):
     chains = init_chains(sampler, energy, xs)
     advance(jax.random.key(3), sampler, energy, chains, 6)
     before = _advance._cached._cache_size()
-    for seed, step_size in ((4, 0.02), (5, 0.03)):
-        other = type(sampler)(step_size, 4) if name == "hmc" else type(sampler)(step_size)
+    for seed, scale in ((4, 0.2), (5, 0.3)):
+        other = jax.tree.map(lambda leaf, scale=scale: scale * leaf if isinstance(leaf, float) else leaf, sampler)
         chains, _ = advance(jax.random.key(seed), other, Centred(energy.scale + seed), chains, 6)
     assert _advance._cached._cache_size() == before
 

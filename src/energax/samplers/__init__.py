@@ -20,6 +20,13 @@ from .hmc import HMC as HMC, HMCInfo as HMCInfo, HMCState as HMCState
 from .mala import MALA as MALA, MALAInfo as MALAInfo, MALAState as MALAState
 from .moments import Moments as Moments, first_two as first_two, moments as moments
 from .multispin import MultispinRun as MultispinRun, multispin as multispin
+from .parallel_tempering import (
+    ParallelTempering as ParallelTempering,
+    ParallelTemperingInfo as ParallelTemperingInfo,
+    ParallelTemperingState as ParallelTemperingState,
+    tempered_energy as tempered_energy,
+    tempered_joint as tempered_joint,
+)
 from .replay import ReplayBuffer as ReplayBuffer, Restarted as Restarted, finite_rows as finite_rows
 from .sites import (
     BITS as BITS,
