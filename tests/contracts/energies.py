@@ -18,6 +18,7 @@ from energax.energies import (
     Ising,
     ManyWell,
     NetworkEnergy,
+    Potts,
     standard_normal,
 )
 from energax.networks import MLP, ConvNet, Decode, ResNet
@@ -73,6 +74,7 @@ ENERGIES: dict[str, Case] = {
     # the multilinear extension between the spins: every law but exact samples and quadrature holds off the spins too
     "ising": Case(lambda: Ising(EDGES, jnp.array([0.5, -0.3, 0.8]), jnp.array([0.2, 0.0, -0.4])), jnp.ones(3)),
     "curie-weiss": Case(lambda: CurieWeiss(3, jnp.array(1.2), jnp.array(-0.3)), jnp.array([1.0, -1.0, 1.0])),
+    "potts": Case(lambda: Potts(EDGES, jnp.array([0.5, -0.3, 0.8]), jnp.array([[0.2, 0.0]] * 3)), jnp.eye(3)[:, :2]),
     "sum": Case(lambda: DoubleWell(1.0, 2) + standard_normal(2), FLAT),
     "tempered": Case(lambda: 0.5 * GaussianMixture(LOG_WEIGHTS, MEANS, 1.0), FLAT),
     "function": Case(lambda: FunctionEnergy(lambda x: jnp.sum(jnp.cosh(x))), FLAT),

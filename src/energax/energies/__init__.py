@@ -14,6 +14,7 @@ from .gaussian import Gaussian as Gaussian, standard_normal as standard_normal
 from .ising import Ising as Ising, enumerate_log_z as enumerate_log_z, lattice_edges as lattice_edges
 from .ising_exact import (
     ISING_CRITICAL_COUPLING as ISING_CRITICAL_COUPLING,
+    IsingMagnetisation as IsingMagnetisation,
     IsingPlane as IsingPlane,
     IsingRing as IsingRing,
     IsingTorus as IsingTorus,
@@ -22,7 +23,19 @@ from .ising_exact import (
     ising_ring as ising_ring,
     ising_ring_correlation as ising_ring_correlation,
     ising_torus as ising_torus,
+    ising_torus_magnetisation as ising_torus_magnetisation,
 )
 from .mixture import GaussianMixture as GaussianMixture
 from .network import NetworkEnergy as NetworkEnergy
+from .potts import Potts as Potts
+from .potts_exact import (
+    PottsRing as PottsRing,
+    PottsTorus as PottsTorus,
+    potts_critical_coupling as potts_critical_coupling,
+    potts_critical_energy as potts_critical_energy,
+    potts_ring as potts_ring,
+    potts_ring_correlation as potts_ring_correlation,
+    potts_torus as potts_torus,
+    potts_torus_occupation as potts_torus_occupation,
+)
 from .wells import DoubleWell as DoubleWell, ManyWell as ManyWell

@@ -54,7 +54,7 @@ class Ising(AbstractLatticeEnergy):
                 f"Ising.fields must be floating, of shape (sites,); got {fields.dtype} of shape {fields.shape}."
             )
         checks.finite("Ising", "fields", fields)
-        _check_pairs(pairs, fields.shape[0])
+        check_pairs("Ising", pairs, fields.shape[0])
         strengths = jnp.asarray(strengths, fields.dtype)
         if strengths.shape not in ((), (pairs.shape[0],)):
             raise ValueError(
@@ -161,17 +161,18 @@ def enumerate_log_z(energy: Ising) -> float:
     return enumerated_log_sum(state_blocks(len(fields)), energies)
 
 
-def _check_pairs(pairs: Array | np.ndarray, sites: int) -> None:
+def check_pairs(owner: str, pairs: Array | np.ndarray, sites: int) -> None:
+    """Raises ValueError unless `pairs` are integers [edges, 2] that each join two different ones of the sites."""
     if not hasattr(pairs, "dtype") or pairs.ndim != 2 or pairs.shape[1] != 2:
         got = f"shape {pairs.shape}" if hasattr(pairs, "dtype") else type(pairs).__name__
-        raise ValueError(f"Ising.pairs must be an integer array of shape (edges, 2); got {got}.")
+        raise ValueError(f"{owner}.pairs must be an integer array of shape (edges, 2); got {got}.")
     if not np.issubdtype(pairs.dtype, np.integer):
-        raise ValueError(f"Ising.pairs must hold integers; got dtype {pairs.dtype}.")
+        raise ValueError(f"{owner}.pairs must hold integers; got dtype {pairs.dtype}.")
     if isinstance(pairs, jax.core.Tracer) or pairs.shape[0] == 0:
         return
     plain = np.asarray(pairs)
     if plain.min() < 0 or plain.max() >= sites:
-        raise ValueError(f"Ising.pairs must name sites 0 to {sites - 1}; got {plain.min()} to {plain.max()}.")
+        raise ValueError(f"{owner}.pairs must name sites 0 to {sites - 1}; got {plain.min()} to {plain.max()}.")
     if np.any(plain[:, 0] == plain[:, 1]):
         own = int(plain[plain[:, 0] == plain[:, 1]][0, 0])
-        raise ValueError(f"Ising.pairs must join two different sites; got site {own} with itself.")
+        raise ValueError(f"{owner}.pairs must join two different sites; got site {own} with itself.")
