@@ -2,9 +2,11 @@
 
     python benchmarks/bench_samplers.py --peer PY > samplers.jsonl;  python benchmarks/bench_training.py --peer PY > training.jsonl
     python benchmarks/bench_conv.py --peer PY > conv.jsonl;          python benchmarks/bench_gpu.py > gpu.jsonl   (where there is one)
-    python benchmarks/results.py samplers.jsonl training.jsonl conv.jsonl [gpu.jsonl]
+    python benchmarks/bench_ising.py --peer PY2 > ising.jsonl
+    python benchmarks/results.py samplers.jsonl training.jsonl ...   (any of them: the other sections stay)
 
-PY is the Python of an environment with torch==2.13.0, torchebm==0.8.9 and ebmkit==0.16.0.
+PY is the Python of an environment with torch==2.13.0, torchebm==0.8.9 and ebmkit==0.16.0, PY2 of one with the same JAX,
+numba, thrml and hamon.
 """
 
 import json
@@ -94,6 +96,24 @@ def conv(found: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def ising(found: list[dict]) -> str:
+    """Spin updates of a 64 x 64 torus: one lattice and 64."""
+    rows_ = [r for r in found if "peer" in r]
+    exact = next(r["exact_energy"] for r in found if "exact_energy" in r)
+    lines = [
+        "## Ising 64x64, checkerboard heat bath: spin updates a CPU second, millions",
+        "",
+        "| program | 1 lattice | 64 lattices | seconds of the first call | energy a spin |",
+        "|---|---|---|---|---|",
+    ]
+    for peer in dict.fromkeys(r["peer"] for r in rows_):
+        one, many = (next(r for r in rows_ if r["peer"] == peer and r["lattices"] == n) for n in (1, 64))
+        speeds = " | ".join(f"{r['updates_per_cpu_s'] / 1e6:.1f}" for r in (one, many))
+        lines.append(f"| {peer} | {speeds} | {one['first_call_seconds']} | {one['energy']}, {many['energy']} |")
+    lines += ["", f"Kaufman's exact energy is {exact}; first calls compile. energax is `multispin`: 32 spins a word."]
+    return "\n".join(lines)
+
+
 def gpu(found: list[dict]) -> str:
     """An accelerator: throughput against the number of chains, and training."""
     lines = [f"## {found[0]['device']}: energy gradients a second, millions, by number of chains", ""]
@@ -109,9 +129,13 @@ def gpu(found: list[dict]) -> str:
 
 def main() -> None:
     """Writes the page."""
-    parts = {"samplers": samplers, "training": training, "conv": conv, "gpu": gpu}
-    texts = [parts[Path(path).stem](rows(path)) for path in sys.argv[1:]]
-    PAGE.write_text(HEAD + "\n" + "\n\n".join(texts) + "\n")
+    parts = {"samplers": samplers, "training": training, "conv": conv, "gpu": gpu, "ising": ising}
+    texts = PAGE.read_text().split("\n\n## ")[1:] if PAGE.exists() else []
+    sections = {text.partition("\n")[0]: f"## {text.rstrip()}" for text in texts}
+    for path in sys.argv[1:]:  # a section that is not written anew stays as it is
+        text = parts[Path(path).stem](rows(path))
+        sections[text.partition("\n")[0].removeprefix("## ")] = text
+    PAGE.write_text(HEAD + "\n" + "\n\n".join(sections.values()) + "\n")
     print(PAGE.read_text())
 
 
