@@ -15,6 +15,13 @@ from .random import (
     uniform as uniform,
     uniforms as uniforms,
 )
+from .resampling import (
+    multinomial as multinomial,
+    offspring as offspring,
+    residual as residual,
+    stratified as stratified,
+    systematic as systematic,
+)
 from .schedules import geometric as geometric, linear as linear, power as power, sigmoid as sigmoid
 from .tree import (
     add_scaled as add_scaled,
