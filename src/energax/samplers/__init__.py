@@ -17,6 +17,7 @@ from .chains import (
     sample as sample,
 )
 from .hmc import HMC as HMC, HMCInfo as HMCInfo, HMCState as HMCState
+from .ladder import Ladder as Ladder, adapt_ladder as adapt_ladder, equal_steps as equal_steps
 from .mala import MALA as MALA, MALAInfo as MALAInfo, MALAState as MALAState
 from .moments import Moments as Moments, first_two as first_two, moments as moments
 from .multispin import MultispinRun as MultispinRun, multispin as multispin

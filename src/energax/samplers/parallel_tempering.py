@@ -9,7 +9,7 @@ Leaves the product over levels of exp(-U_i(x_i)) exactly invariant if the inner 
 annealed estimators refuse it (`exact` is False). Swaps move whole inner states (a momentum goes with its x: its law is
 the same at every level), then refresh what they cache.
 Cost: a step of R levels takes R times `inner_steps` inner steps, and R refreshes.
-Fails by never swapping where the ladder has a gap: look at `swaps / attempts` and at `round_trips`.
+Fails by never swapping where the ladder has a gap: see `swaps / attempts`, `round_trips` and `adapt_ladder`.
 """
 
 from collections.abc import Callable
