@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from energax.core import AbstractEnergy, FunctionEnergy
 from energax.energies import (
     Banana,
+    BoltzmannMachine,
     CurieWeiss,
     DoubleWell,
     Funnel,
@@ -19,6 +20,8 @@ from energax.energies import (
     ManyWell,
     NetworkEnergy,
     Potts,
+    RandomEnergy,
+    sherrington_kirkpatrick,
     standard_normal,
 )
 from energax.networks import MLP, ConvNet, Decode, ResNet
@@ -75,6 +78,11 @@ ENERGIES: dict[str, Case] = {
     "ising": Case(lambda: Ising(EDGES, jnp.array([0.5, -0.3, 0.8]), jnp.array([0.2, 0.0, -0.4])), jnp.ones(3)),
     "curie-weiss": Case(lambda: CurieWeiss(3, jnp.array(1.2), jnp.array(-0.3)), jnp.array([1.0, -1.0, 1.0])),
     "potts": Case(lambda: Potts(EDGES, jnp.array([0.5, -0.3, 0.8]), jnp.array([[0.2, 0.0]] * 3)), jnp.eye(3)[:, :2]),
+    "boltzmann machine": Case(
+        lambda: BoltzmannMachine(0.7 * (jnp.ones((3, 3)) - jnp.eye(3)), jnp.array([0.2, 0.0, -0.4])), jnp.ones(3)
+    ),
+    "sherrington-kirkpatrick": Case(lambda: sherrington_kirkpatrick(KEY, 4, 1.3, 0.2), jnp.ones(4)),
+    "random energy": Case(lambda: RandomEnergy.draw(KEY, 3), jnp.array([1.0, -1.0, 1.0])),
     "sum": Case(lambda: DoubleWell(1.0, 2) + standard_normal(2), FLAT),
     "tempered": Case(lambda: 0.5 * GaussianMixture(LOG_WEIGHTS, MEANS, 1.0), FLAT),
     "function": Case(lambda: FunctionEnergy(lambda x: jnp.sum(jnp.cosh(x))), FLAT),

@@ -1,6 +1,7 @@
 """Energies: one sample to one number in nats; exact log Z and exact samples where they exist."""
 
 from .banana import Banana as Banana
+from .boltzmann import BoltzmannMachine as BoltzmannMachine
 from .curie_weiss import (
     CurieWeiss as CurieWeiss,
     CurieWeissExact as CurieWeissExact,
@@ -37,5 +38,13 @@ from .potts_exact import (
     potts_ring_correlation as potts_ring_correlation,
     potts_torus as potts_torus,
     potts_torus_occupation as potts_torus_occupation,
+)
+from .rem import RandomEnergy as RandomEnergy, RandomEnergyLimit as RandomEnergyLimit, rem_limit as rem_limit
+from .spin_glass import (
+    SKHighTemperature as SKHighTemperature,
+    edwards_anderson as edwards_anderson,
+    sherrington_kirkpatrick as sherrington_kirkpatrick,
+    sk_high_temperature as sk_high_temperature,
+    sk_log_mean_z as sk_log_mean_z,
 )
 from .wells import DoubleWell as DoubleWell, ManyWell as ManyWell
