@@ -29,6 +29,7 @@ from .parallel_tempering import (
     tempered_joint as tempered_joint,
 )
 from .replay import ReplayBuffer as ReplayBuffer, Restarted as Restarted, finite_rows as finite_rows
+from .simulated_annealing import Annealed as Annealed, simulated_annealing as simulated_annealing
 from .sites import (
     BITS as BITS,
     CATEGORIES as CATEGORIES,
