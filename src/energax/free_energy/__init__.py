@@ -10,6 +10,7 @@ from .ais import (
 from .bar import BAR as BAR, bar as bar
 from .bracket import Bracket as Bracket, bracket as bracket
 from .crooks import WorkStatistics as WorkStatistics, crooks as crooks
+from .mbar import MBAR as MBAR, mbar as mbar
 from .perturbation import Perturbation as Perturbation, perturbation as perturbation
 from .pilot import tune_path as tune_path
 from .reverse_ais import reverse_ais as reverse_ais, reverse_weights as reverse_weights
