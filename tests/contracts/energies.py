@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from energax.core import AbstractEnergy, FunctionEnergy
 from energax.energies import (
     Banana,
+    BernoulliRBM,
     BoltzmannMachine,
     CurieWeiss,
     DoubleWell,
@@ -83,6 +84,7 @@ ENERGIES: dict[str, Case] = {
     ),
     "sherrington-kirkpatrick": Case(lambda: sherrington_kirkpatrick(KEY, 4, 1.3, 0.2), jnp.ones(4)),
     "random energy": Case(lambda: RandomEnergy.draw(KEY, 3), jnp.array([1.0, -1.0, 1.0])),
+    "rbm": Case(lambda: BernoulliRBM(FACTOR, jnp.array([0.3, -0.2]), jnp.array([0.1, 0.5])), FLAT),
     "sum": Case(lambda: DoubleWell(1.0, 2) + standard_normal(2), FLAT),
     "tempered": Case(lambda: 0.5 * GaussianMixture(LOG_WEIGHTS, MEANS, 1.0), FLAT),
     "function": Case(lambda: FunctionEnergy(lambda x: jnp.sum(jnp.cosh(x))), FLAT),

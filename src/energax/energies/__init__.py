@@ -12,6 +12,7 @@ from .curie_weiss import (
 from .enumeration import Enumerated as Enumerated, enumerate_exact as enumerate_exact
 from .funnel import Funnel as Funnel
 from .gaussian import Gaussian as Gaussian, standard_normal as standard_normal
+from .hidden_bits import AbstractHiddenBits as AbstractHiddenBits
 from .ising import Ising as Ising, enumerate_log_z as enumerate_log_z, lattice_edges as lattice_edges
 from .ising_exact import (
     ISING_CRITICAL_COUPLING as ISING_CRITICAL_COUPLING,
@@ -47,4 +48,7 @@ from .spin_glass import (
     sk_high_temperature as sk_high_temperature,
     sk_log_mean_z as sk_log_mean_z,
 )
+from .rbm import BernoulliRBM as BernoulliRBM
+from .rbm_exact import RBMExact as RBMExact, rbm_exact as rbm_exact, rbm_samples as rbm_samples
+from .rbm_path import IndependentBits as IndependentBits, RBMPath as RBMPath
 from .wells import DoubleWell as DoubleWell, ManyWell as ManyWell

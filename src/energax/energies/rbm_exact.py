@@ -1,0 +1,137 @@
+"""log Z, moments and independent samples of small restricted Boltzmann machines, by the sum over one layer.
+
+Source: the sum over the states of one layer, the other being summed in closed form: Salakhutdinov and Murray (2008), On
+the quantitative analysis of deep belief networks, doi:10.1145/1390156.1390266, section 4, who check their estimates so.
+What differs: it runs in double precision and in blocks, and the mean energy is a derivative in beta of each state's
+closed sum, so that one code serves Bernoulli, Gaussian and one-hot visible units.
+Exact to rounding (1e-12). Cost: 2^units closed sums; of a Bernoulli machine the smaller layer is the one enumerated.
+Where it fails: more than 20 units in the layer are refused.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from energax.core import Key, checks
+from energax.numerics import chain_keys
+
+from .enumeration import concrete, few_units, state_blocks
+from .hidden_bits import AbstractHiddenBits
+from .rbm import BernoulliRBM
+
+
+class RBMExact(NamedTuple):
+    """Exact averages over both layers, in double precision."""
+
+    log_z: float
+    """log of the sum (integral) of exp(-E(v, h)) over both layers, in nats."""
+    energy: float
+    """Mean joint energy E(v, h) in nats."""
+    visible: np.ndarray
+    """Mean of v, in its shape."""
+    hidden: np.ndarray
+    """Mean of h [hidden]."""
+    products: np.ndarray
+    """Mean of v_i h_j, in the shape of v and then [hidden]: the model's half of the likelihood's gradient in W."""
+
+
+def rbm_exact(model: AbstractHiddenBits) -> RBMExact:
+    """Exact log Z and moments of a machine with at most 20 hidden units (Bernoulli: 20 units in its smaller layer).
+
+    Args:
+        model: A Bernoulli, Gaussian or Potts machine.
+
+    Raises:
+        ValueError: It has too many units, or the call is traced.
+
+    Example:
+        >>> rbm = BernoulliRBM(jnp.zeros((3, 2)), jnp.zeros(3), jnp.zeros(2))
+        >>> exact = rbm_exact(rbm)
+        >>> round(exact.log_z, 6), exact.visible.round(6).tolist()  # 5 log 2
+        (3.465736, [0.5, 0.5, 0.5])
+    """
+    model, is_turned = _small_side("rbm_exact", model)
+    states, free, energies, means = _table(model)
+    log_z = float(np.logaddexp.reduce(-free))
+    p = np.exp(-free - log_z)
+    inner = np.tensordot(p, states, 1)
+    outer = np.tensordot(p, means, 1)
+    products = np.tensordot(means, p[:, None] * states, ((0,), (0,)))
+    if is_turned:
+        outer, inner, products = inner, outer, products.T
+    return RBMExact(log_z, float(p @ energies), outer, inner, products)
+
+
+def rbm_samples(key: Key, model: AbstractHiddenBits, num: int) -> Array:
+    """`num` exact independent visible samples, rows on axis 0: a hidden state from the table of all, then v given it.
+
+    Args:
+        key: One typed key.
+        model: As in `rbm_exact`.
+        num: How many, >= 1.
+
+    Raises:
+        ValueError: It has too many units, the call is traced, or `num` is no count.
+
+    Example:
+        >>> rbm = BernoulliRBM(jnp.zeros((3, 2)), jnp.full(3, 50.0), jnp.zeros(2))
+        >>> rbm_samples(jax.random.key(0), rbm, 2).tolist()
+        [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    """
+    checks.count("rbm_samples", "num", num)
+    checks.typed_key("rbm_samples", key)
+    small, is_turned = _small_side("rbm_samples", model)
+    states, free, _, _ = _table(small)
+    choose, rest = jax.random.split(key)
+    ladder = np.cumsum(np.exp(np.min(free) - free))
+    # two words a draw: 48 bits, so that states of probability 1e-12 have theirs
+    coarse, fine = np.asarray(jax.random.bits(choose, (2, num), jnp.uint32) >> 8, np.float64)
+    level = (coarse + fine * 2.0**-24) * 2.0**-24 * ladder[-1]
+    rows = np.minimum(np.searchsorted(ladder, level, side="right"), len(ladder) - 1)
+    h = jnp.asarray(states[rows], model.hidden_bias.dtype)  # type: ignore[attr-defined]
+    if is_turned:
+        return h
+    return _draw(rest, small, h)
+
+
+@eqx.filter_jit
+def _draw(key: Key, model: AbstractHiddenBits, h: Float[Array, "num hidden"]) -> Array:
+    return jax.vmap(model.sample_visible)(chain_keys(key, h.shape[0]), h)
+
+
+def _small_side(owner: str, model: AbstractHiddenBits) -> tuple[AbstractHiddenBits, bool]:
+    """The machine whose hidden layer is to be enumerated, and whether that is the given one turned round."""
+    if not isinstance(model, AbstractHiddenBits):
+        raise ValueError(f"{owner}.model must be a machine with hidden bits; got {type(model).__name__}.")
+    concrete(owner, *jax.tree.leaves(eqx.filter(model, eqx.is_array)))
+    is_turned = isinstance(model, BernoulliRBM) and model.weights.shape[0] < model.weights.shape[1]
+    if is_turned:
+        model = model.transposed()  # type: ignore[attr-defined]
+    few_units(owner, model.num_hidden())
+    return model, is_turned
+
+
+def _table(model: AbstractHiddenBits) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """All hidden states, and of each -log of the sum over v, the mean energy and the mean of v given it."""
+    with jax.enable_x64(True):
+        double = jax.tree.map(lambda a: jnp.asarray(np.asarray(a, np.float64)) if eqx.is_inexact_array(a) else a, model)
+
+        @eqx.filter_jit
+        def rows(double, block):
+            def row(h):
+                # d/d beta of -log sum_v exp(-beta E(v, h)) at beta = 1 is the mean of E given h
+                free, mean = jax.jvp(
+                    lambda beta: double.at_beta(beta).hidden_free_energy(h), (jnp.ones(()),), (jnp.ones(()),)
+                )
+                return free, mean, double.visible_mean(h)
+
+            return jax.vmap(row)(block)
+
+        blocks = list(state_blocks(model.num_hidden(), 0.0, 1.0))
+        found = [[np.asarray(part) for part in rows(double, jnp.asarray(block))] for block in blocks]
+    free, energies, means = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return np.concatenate(blocks), free, energies, means
