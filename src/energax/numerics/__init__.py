@@ -10,6 +10,7 @@ from .microbatch import mean_in_chunks as mean_in_chunks
 from .random import (
     categorical as categorical,
     chain_keys as chain_keys,
+    invert as invert,
     standard_normal as standard_normal,
     step_key as step_key,
     uniform as uniform,

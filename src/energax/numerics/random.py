@@ -133,8 +133,27 @@ def categorical(key: Key[Array, ""], logits: Float[Array, "sites states"]) -> In
         >>> states.tolist()
         [1, 2]
     """
-    ladder = jnp.cumsum(jax.nn.softmax(logits.astype(jnp.float32), axis=-1), axis=-1)
-    level = uniforms(key, logits.shape[:-1])[..., None] * ladder[..., -1:]  # the ladder's top is 1 to rounding only
+    return invert(uniforms(key, logits.shape[:-1]), logits)
+
+
+@jax.jit
+def invert(level: Float[Array, "..."], logits: Float[Array, "... states"]) -> Int[Array, "..."]:
+    """The state at `level` of the distribution function of softmax(logits): uniform levels make draws of it.
+
+    Args:
+        level: In [0, 1), as `uniforms` draws them.
+        logits: Log-probabilities up to a constant; -inf is a state that is never drawn. Where one is NaN, or all are
+            -inf, state 0.
+
+    Example:
+        >>> invert(jnp.array([0.1, 0.9]), jnp.log(jnp.array([[0.3, 0.7], [0.3, 0.7]]))).tolist()
+        [0, 1]
+    """
+    logits = logits.astype(jnp.float32)
+    if logits.shape[-1] == 2:
+        return (level >= jax.nn.sigmoid(logits[..., 0] - logits[..., 1])).astype(jnp.int32)
+    ladder = jnp.cumsum(jax.nn.softmax(logits, axis=-1), axis=-1)
+    level = level[..., None] * ladder[..., -1:]  # the ladder's top is 1 to rounding only
     return jnp.sum((level >= ladder[..., :-1]).astype(jnp.int32), axis=-1)
 
 

@@ -16,6 +16,14 @@ from .chains import (
     one_step as one_step,
     sample as sample,
 )
+from .checkerboard import (
+    CheckerboardGibbs as CheckerboardGibbs,
+    CheckerboardGibbsInfo as CheckerboardGibbsInfo,
+    CheckerboardGibbsState as CheckerboardGibbsState,
+    checkerboard as checkerboard,
+    colouring as colouring,
+)
+from .gibbs import Gibbs as Gibbs, GibbsInfo as GibbsInfo, GibbsState as GibbsState
 from .hmc import HMC as HMC, HMCInfo as HMCInfo, HMCState as HMCState
 from .ladder import Ladder as Ladder, adapt_ladder as adapt_ladder, equal_steps as equal_steps
 from .mala import MALA as MALA, MALAInfo as MALAInfo, MALAState as MALAState
@@ -30,6 +38,17 @@ from .parallel_tempering import (
 )
 from .replay import ReplayBuffer as ReplayBuffer, Restarted as Restarted, finite_rows as finite_rows
 from .simulated_annealing import Annealed as Annealed, simulated_annealing as simulated_annealing
+from .random_scan_gibbs import (
+    RandomScanGibbs as RandomScanGibbs,
+    RandomScanGibbsInfo as RandomScanGibbsInfo,
+    RandomScanGibbsState as RandomScanGibbsState,
+)
+from .replay import ReplayBuffer as ReplayBuffer, Restarted as Restarted, finite_rows as finite_rows
+from .site_metropolis import (
+    SiteMetropolis as SiteMetropolis,
+    SiteMetropolisInfo as SiteMetropolisInfo,
+    SiteMetropolisState as SiteMetropolisState,
+)
 from .sites import (
     BITS as BITS,
     CATEGORIES as CATEGORIES,

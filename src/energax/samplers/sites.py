@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
-from energax.core import X
+from energax.core import AbstractEnergy, X
 
 
 class AbstractSites(eqx.Module):
@@ -36,6 +36,10 @@ class AbstractSites(eqx.Module):
     @abc.abstractmethod
     def logits(self, x: X, gradient: X) -> Float[Array, "sites states"]:
         """-(E(x with one site set to a state) - E(x)) to first order in that change, 0 at the present state."""
+
+    @abc.abstractmethod
+    def squared_steps(self, x: X) -> Float[Array, "sites states"]:
+        """|new value - present value|^2 of a site that is set to a state, in squared units of x."""
 
 
 class Binary(AbstractSites):
@@ -70,6 +74,10 @@ class Binary(AbstractSites):
         values = jnp.array([self.low, self.high], flat.dtype)
         return -slope[:, None] * (values[None, :] - flat[:, None])
 
+    def squared_steps(self, x: X) -> Float[Array, "sites states"]:
+        flat = ravel_pytree(x)[0]
+        return (jnp.array([self.low, self.high], flat.dtype)[None, :] - flat[:, None]) ** 2
+
 
 class OneHot(AbstractSites):
     """Categories: the last axis of every leaf is the one-hot vector of a site; all leaves have as many states.
@@ -96,6 +104,9 @@ class OneHot(AbstractSites):
         rows, slope = ravel_pytree(x)[0].reshape(-1, states), ravel_pytree(gradient)[0].reshape(-1, states)
         return -(slope - jnp.sum(slope * rows, axis=-1, keepdims=True))
 
+    def squared_steps(self, x: X) -> Float[Array, "sites states"]:
+        return 2.0 * (1.0 - ravel_pytree(x)[0].reshape(-1, self.num_states(x)))
+
 
 SPINS = Binary(-1.0, 1.0)
 """Sites in {-1, +1}."""
@@ -103,3 +114,15 @@ BITS = Binary(0.0, 1.0)
 """Sites in {0, 1}."""
 CATEGORIES = OneHot()
 """Sites as one-hot vectors."""
+
+
+def other_energies(
+    energy: AbstractEnergy, sites: AbstractSites, codes: Int[Array, " sites"], site: Int[Array, ""], like: X
+) -> tuple[Int[Array, " others"], Float[Array, " others"]]:
+    """The states that one site is not in, and the energy of the sample with the site set to each of them.
+
+    For ANY energy: nothing but its value is asked, `num_states - 1` times.
+    """
+    states = sites.num_states(like)
+    others = (codes[site] + jnp.arange(1, states, dtype=codes.dtype)) % states
+    return others, jax.vmap(lambda state: energy(sites.embed(codes.at[site].set(state), like)))(others)

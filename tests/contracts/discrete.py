@@ -1,0 +1,124 @@
+"""The kernels of discrete samples that the laws of `test_discrete.py` are run over: adding one adds one line."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from energax.core import AbstractEnergy, AbstractSampler
+from energax.samplers import (
+    BITS,
+    CATEGORIES,
+    SPINS,
+    AbstractSites,
+    CheckerboardGibbs,
+    Gibbs,
+    RandomScanGibbs,
+    SiteMetropolis,
+    colouring,
+)
+from enumerated import Space, space
+
+rng = np.random.default_rng(5)
+GRAPH = np.array([[0, 1], [1, 2], [2, 3], [3, 0], [0, 2], [3, 4]])  # a square with a diagonal and a tail: three colours
+
+
+class Pairwise(AbstractEnergy):
+    """-sum of strengths of edges whose ends agree (spins: times the product) - sum of fields: linear in every site.
+
+    `cond` is added to the fields.
+    """
+
+    strengths: jax.Array
+    fields: jax.Array
+
+    def __call__(self, x, cond=None):
+        flat = x if hasattr(x, "shape") else jnp.concatenate([x["a"], x["b"]])
+        fields = self.fields if cond is None else self.fields + cond
+        ends = flat[GRAPH[:, 0]] * flat[GRAPH[:, 1]]
+        strengths = self.strengths.reshape((-1,) + (1,) * (ends.ndim - 1))
+        return -jnp.sum(jnp.broadcast_to(strengths, ends.shape) * ends) - jnp.sum(fields * flat)
+
+
+class Curved(AbstractEnergy):
+    """No pair energy, and not linear in its sites: for kernels that take any energy."""
+
+    fields: jax.Array
+
+    def __call__(self, x, cond=None):
+        return jnp.sum(self.fields * x) + jnp.sin(2.0 * jnp.sum(x)) + 0.8 * jnp.sum(x * jnp.cumsum(x)) ** 0.5
+
+
+def fields(*shape: int) -> jax.Array:
+    return jnp.asarray(rng.normal(scale=0.5, size=shape), jnp.float32)
+
+
+class Target(NamedTuple):
+    """A density on few states, as skewed as they come, and the colours of its sites."""
+
+    energy: AbstractEnergy
+    sites: AbstractSites
+    like: jax.Array
+    colours: np.ndarray
+    linear: bool = True
+
+
+ROUGH = jnp.array([0.9, -0.6, 0.4, 0.8, -0.5, 1.1])
+TARGETS = {
+    "glass": Target(0.7 * Pairwise(ROUGH, fields(5)), SPINS, jnp.ones(5), colouring(GRAPH, 5)),
+    "bits": Target(1.3 * Pairwise(-ROUGH, fields(5)), BITS, jnp.ones(5), colouring(GRAPH, 5)),
+    "potts": Target(
+        0.8 * Pairwise(jnp.abs(ROUGH), fields(5, 3)),
+        CATEGORIES,
+        jax.nn.one_hot(jnp.zeros(5, int), 3),
+        colouring(GRAPH, 5),
+    ),
+    "curved": Target(0.6 * Curved(fields(5)), BITS, jnp.ones(5), colouring(GRAPH, 5), linear=False),
+}
+"""beta != 1 in all of them."""
+
+
+@cache
+def truth(name: str) -> Space:
+    """All states of a target with their probabilities."""
+    target = TARGETS[name]
+    return space(target.energy, target.sites, target.like)
+
+
+class Member(NamedTuple):
+    """How a kernel is made for a target, and what its docstring promises."""
+
+    make: Callable[[Target], AbstractSampler]
+    reversible: bool
+    any_energy: bool  # or else one that is linear in every site
+    exact: bool = True
+
+
+MEMBERS = {
+    "gibbs": Member(lambda t: Gibbs(t.sites), reversible=False, any_energy=True),
+    "random scan gibbs": Member(lambda t: RandomScanGibbs(t.sites, 3), reversible=True, any_energy=True),
+    "site metropolis": Member(lambda t: SiteMetropolis(t.sites, 3), reversible=True, any_energy=True),
+    "checkerboard": Member(lambda t: CheckerboardGibbs(t.sites, t.colours), reversible=False, any_energy=False),
+}
+"""Every sampler of discrete x."""
+
+CASES = [(m, t) for m, member in MEMBERS.items() for t, at in TARGETS.items() if member.any_energy or at.linear]
+EXACT = [(m, t) for m, t in CASES if MEMBERS[m].exact]
+REVERSIBLE = [(m, t) for m, t in EXACT if MEMBERS[m].reversible]
+
+
+class Few(NamedTuple):
+    """What most laws share, so that they share a compiled step too."""
+
+    sampler: Any
+    energy: Pairwise
+    xs: jax.Array
+
+
+def few(name: str) -> Few:
+    """Eight chains of five spins."""
+    xs = jnp.sign(jax.random.normal(jax.random.key(7), (8, 5)))
+    return Few(MEMBERS[name].make(TARGETS["glass"]), Pairwise(ROUGH, jnp.linspace(-0.5, 0.5, 5)), xs)
