@@ -36,14 +36,13 @@ from .parallel_tempering import (
     tempered_energy as tempered_energy,
     tempered_joint as tempered_joint,
 )
-from .replay import ReplayBuffer as ReplayBuffer, Restarted as Restarted, finite_rows as finite_rows
-from .simulated_annealing import Annealed as Annealed, simulated_annealing as simulated_annealing
 from .random_scan_gibbs import (
     RandomScanGibbs as RandomScanGibbs,
     RandomScanGibbsInfo as RandomScanGibbsInfo,
     RandomScanGibbsState as RandomScanGibbsState,
 )
 from .replay import ReplayBuffer as ReplayBuffer, Restarted as Restarted, finite_rows as finite_rows
+from .simulated_annealing import Annealed as Annealed, simulated_annealing as simulated_annealing
 from .site_metropolis import (
     SiteMetropolis as SiteMetropolis,
     SiteMetropolisInfo as SiteMetropolisInfo,
