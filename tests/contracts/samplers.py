@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import pytest
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from energax.core import AbstractEnergy, AbstractSampler
-from energax.samplers import HMC, MALA, ULA, Barker, ParallelTempering, Underdamped
+from energax.samplers import HMC, MALA, ULA, Barker, ParallelTempering, Underdamped, multinomial_hmc, nuts
 
 
 class Member(NamedTuple):
@@ -17,6 +18,7 @@ class Member(NamedTuple):
     make: Callable[[], AbstractSampler]
     exact: bool  # leaves its target exactly invariant
     gradients: int  # a step; without any, one energy
+    slow: bool = False  # its compilations take minutes
 
 
 MEMBERS = {
@@ -27,10 +29,13 @@ MEMBERS = {
     "barker": Member(lambda: Barker(0.5), exact=True, gradients=1),
     # exact over all replicas only, judged in its own test: a start at one x is no exact draw of the hot levels
     "parallel_tempering": Member(lambda: ParallelTempering(MALA(0.1), jnp.array([1.0, 0.5])), exact=False, gradients=2),
+    "multinomial hmc": Member(lambda: multinomial_hmc(0.25, 4), exact=True, gradients=4),
+    "nuts": Member(lambda: nuts(0.25, max_depth=4), exact=True, gradients=1, slow=True),  # in the body of its loop
 }
 """Every sampler of continuous x."""
 
 SAMPLERS = {name: member.make for name, member in MEMBERS.items()}
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] * member.slow) for name, member in MEMBERS.items()]
 EXACT = tuple(name for name, member in MEMBERS.items() if member.exact)
 GRADIENTS = {name: member.gradients for name, member in MEMBERS.items()}
 

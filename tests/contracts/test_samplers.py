@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from contracts.samplers import EXACT, GRADIENTS, SAMPLERS, Centred, Counting, case, count
+from contracts.samplers import EXACT, GRADIENTS, NAMES, SAMPLERS, Centred, Counting, case, count
 from energax.core import FunctionEnergy
 from energax.numerics import chain_keys, step_key
 from energax.samplers import advance, init_chains, one_step, sample
 from energax.samplers.chains import _advance
 from judges import TARGETS, judge_follows, judge_independence, judge_invariance, judge_movement
 
-each = pytest.mark.parametrize("name", SAMPLERS)
+each = pytest.mark.parametrize("name", NAMES)
+each_exact = pytest.mark.parametrize("name", [param for param in NAMES if param.values[0] in EXACT])
 
 
 def moved(name, num_steps=6, rows=slice(None)):
@@ -21,18 +22,18 @@ def moved(name, num_steps=6, rows=slice(None)):
     return advance(jax.random.key(3), sampler, energy, init_chains(sampler, energy, xs[rows]), num_steps)
 
 
-@pytest.mark.parametrize("name", EXACT)
+@each_exact
 @pytest.mark.parametrize("truth", TARGETS)
 def test_leaves_skewed_and_tempered_targets_invariant(name, truth):
     judge_invariance(SAMPLERS[name](), TARGETS[truth]())
 
 
-@pytest.mark.parametrize("name", EXACT)
+@each_exact
 def test_moves(name):
     judge_movement(SAMPLERS[name](), TARGETS["tilted well, beta 2"]())
 
 
-@pytest.mark.parametrize("name", EXACT)
+@each_exact
 def test_follows_a_changed_energy(name):
     judge_follows(SAMPLERS[name](), num_steps=200)
 

@@ -8,6 +8,17 @@ from .adaptation import (
     with_step_size as with_step_size,
 )
 from .barker import Barker as Barker, BarkerInfo as BarkerInfo, BarkerState as BarkerState
+from .blackjax import (
+    Blackjax as Blackjax,
+    BlackjaxInfo as BlackjaxInfo,
+    BlackjaxState as BlackjaxState,
+    adjusted_mclmc as adjusted_mclmc,
+    elliptical_slice as elliptical_slice,
+    multinomial_hmc as multinomial_hmc,
+    nuts as nuts,
+    slice_sampling as slice_sampling,
+)
+from .blackjax_windows import window_warm_up as window_warm_up
 from .chains import (
     Draws as Draws,
     advance as advance,

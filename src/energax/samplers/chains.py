@@ -59,7 +59,7 @@ def init_chains(
     one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (xs, cond))
     value = eqx.filter_eval_shape(energy, *one)
     checks.scalar_energy("init_chains", value.shape if isinstance(value, jax.ShapeDtypeStruct) else (value,))
-    chains = _init(sampler, energy, xs, cond)
+    chains = _init(traced(sampler), energy, xs, cond)
     _check_start(chains)
     return chains
 
