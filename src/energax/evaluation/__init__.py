@@ -38,6 +38,7 @@ from .frechet import (
     frechet_between_gaussians as frechet_between_gaussians,
     frechet_distance as frechet_distance,
 )
+from .jackknife import Observable as Observable, observe as observe
 from .log_likelihood import HeldOut as HeldOut, energy_values as energy_values, held_out as held_out
 from .sample_distance import (
     Distance as Distance,
@@ -47,4 +48,12 @@ from .sample_distance import (
     mmd as mmd,
     nearest_neighbour as nearest_neighbour,
     sliced_wasserstein as sliced_wasserstein,
+)
+from .spins import (
+    Correlation as Correlation,
+    correlation_function as correlation_function,
+    magnetisation as magnetisation,
+    overlap_observables as overlap_observables,
+    potts_observables as potts_observables,
+    spin_observables as spin_observables,
 )
