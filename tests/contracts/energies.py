@@ -17,10 +17,12 @@ from energax.energies import (
     Funnel,
     Gaussian,
     GaussianMixture,
+    GaussianRBM,
     Ising,
     ManyWell,
     NetworkEnergy,
     Potts,
+    PottsRBM,
     RandomEnergy,
     sherrington_kirkpatrick,
     standard_normal,
@@ -85,6 +87,10 @@ ENERGIES: dict[str, Case] = {
     "sherrington-kirkpatrick": Case(lambda: sherrington_kirkpatrick(KEY, 4, 1.3, 0.2), jnp.ones(4)),
     "random energy": Case(lambda: RandomEnergy.draw(KEY, 3), jnp.array([1.0, -1.0, 1.0])),
     "rbm": Case(lambda: BernoulliRBM(FACTOR, jnp.array([0.3, -0.2]), jnp.array([0.1, 0.5])), FLAT),
+    "gaussian rbm": Case(lambda: GaussianRBM(FACTOR, FLAT, jnp.array([0.1, 0.5]), jnp.array([0.5, 2.0])), FLAT),
+    "potts rbm": Case(
+        lambda: PottsRBM(jax.random.normal(KEY, (3, 2, 4)), jnp.ones((3, 2)), jnp.zeros(4)), jnp.full((3, 2), 0.4)
+    ),
     "sum": Case(lambda: DoubleWell(1.0, 2) + standard_normal(2), FLAT),
     "tempered": Case(lambda: 0.5 * GaussianMixture(LOG_WEIGHTS, MEANS, 1.0), FLAT),
     "function": Case(lambda: FunctionEnergy(lambda x: jnp.sum(jnp.cosh(x))), FLAT),

@@ -12,6 +12,7 @@ from .curie_weiss import (
 from .enumeration import Enumerated as Enumerated, enumerate_exact as enumerate_exact
 from .funnel import Funnel as Funnel
 from .gaussian import Gaussian as Gaussian, standard_normal as standard_normal
+from .gaussian_rbm import GaussianRBM as GaussianRBM
 from .hidden_bits import AbstractHiddenBits as AbstractHiddenBits
 from .ising import Ising as Ising, enumerate_log_z as enumerate_log_z, lattice_edges as lattice_edges
 from .ising_exact import (
@@ -40,6 +41,10 @@ from .potts_exact import (
     potts_torus as potts_torus,
     potts_torus_occupation as potts_torus_occupation,
 )
+from .potts_rbm import PottsRBM as PottsRBM
+from .rbm import BernoulliRBM as BernoulliRBM
+from .rbm_exact import RBMExact as RBMExact, rbm_exact as rbm_exact, rbm_samples as rbm_samples
+from .rbm_path import IndependentBits as IndependentBits, RBMPath as RBMPath
 from .rem import RandomEnergy as RandomEnergy, RandomEnergyLimit as RandomEnergyLimit, rem_limit as rem_limit
 from .spin_glass import (
     SKHighTemperature as SKHighTemperature,
@@ -48,7 +53,4 @@ from .spin_glass import (
     sk_high_temperature as sk_high_temperature,
     sk_log_mean_z as sk_log_mean_z,
 )
-from .rbm import BernoulliRBM as BernoulliRBM
-from .rbm_exact import RBMExact as RBMExact, rbm_exact as rbm_exact, rbm_samples as rbm_samples
-from .rbm_path import IndependentBits as IndependentBits, RBMPath as RBMPath
 from .wells import DoubleWell as DoubleWell, ManyWell as ManyWell
