@@ -7,6 +7,7 @@ from .adaptation import (
     warm_up as warm_up,
     with_step_size as with_step_size,
 )
+from .annealed_langevin import annealed_langevin as annealed_langevin
 from .barker import Barker as Barker, BarkerInfo as BarkerInfo, BarkerState as BarkerState
 from .blackjax import (
     Blackjax as Blackjax,
