@@ -9,7 +9,17 @@ import pytest
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from energax.core import AbstractEnergy, AbstractSampler
-from energax.samplers import HMC, MALA, ULA, Barker, ParallelTempering, Underdamped, multinomial_hmc, nuts
+from energax.samplers import (
+    HMC,
+    MALA,
+    ULA,
+    Barker,
+    ParallelTempering,
+    SimulatedTempering,
+    Underdamped,
+    multinomial_hmc,
+    nuts,
+)
 
 
 class Member(NamedTuple):
@@ -29,6 +39,10 @@ MEMBERS = {
     "barker": Member(lambda: Barker(0.5), exact=True, gradients=1),
     # exact over all replicas only, judged in its own test: a start at one x is no exact draw of the hot levels
     "parallel_tempering": Member(lambda: ParallelTempering(MALA(0.1), jnp.array([1.0, 0.5])), exact=False, gradients=2),
+    # exact over x and level together
+    "simulated_tempering": Member(
+        lambda: SimulatedTempering(MALA(0.1), jnp.array([1.0, 0.5])), exact=False, gradients=2
+    ),
     "multinomial hmc": Member(lambda: multinomial_hmc(0.25, 4), exact=True, gradients=4),
     "nuts": Member(lambda: nuts(0.25, max_depth=4), exact=True, gradients=1, slow=True),  # in the body of its loop
 }

@@ -55,6 +55,15 @@ from .random_scan_gibbs import (
 )
 from .replay import ReplayBuffer as ReplayBuffer, Restarted as Restarted, finite_rows as finite_rows
 from .simulated_annealing import Annealed as Annealed, simulated_annealing as simulated_annealing
+from .simulated_tempering import (
+    LevelLogZ as LevelLogZ,
+    SimulatedTempering as SimulatedTempering,
+    SimulatedTemperingInfo as SimulatedTemperingInfo,
+    SimulatedTemperingState as SimulatedTemperingState,
+    learn_weights as learn_weights,
+    level_log_z as level_log_z,
+    sample_levels as sample_levels,
+)
 from .site_metropolis import (
     SiteMetropolis as SiteMetropolis,
     SiteMetropolisInfo as SiteMetropolisInfo,
