@@ -20,10 +20,15 @@ from energax.energies import (
     GaussianRBM,
     Ising,
     ManyWell,
+    MuellerBrown,
     NetworkEnergy,
+    Phi4Chain,
     Potts,
     PottsRBM,
     RandomEnergy,
+    Rosenbrock,
+    gaussian_ring,
+    gmm40,
     sherrington_kirkpatrick,
     standard_normal,
 )
@@ -91,6 +96,11 @@ ENERGIES: dict[str, Case] = {
     "potts rbm": Case(
         lambda: PottsRBM(jax.random.normal(KEY, (3, 2, 4)), jnp.ones((3, 2)), jnp.zeros(4)), jnp.full((3, 2), 0.4)
     ),
+    "rosenbrock": Case(lambda: Rosenbrock(10.0, 4.0), FLAT, ((-8.0, 10.0, 400), (-4.0, 90.0, 3000))),
+    "ring": Case(gaussian_ring, FLAT, ((-9.0, 9.0, 300),) * 2),
+    "forty modes": Case(gmm40, FLAT, ((-50.0, 50.0, 400),) * 2),
+    "phi^4": Case(lambda: Phi4Chain(4, 1.5, 0.5), jnp.array([0.3, -1.2, 1.0, 0.2])),
+    "mueller-brown": Case(lambda: 0.02 * MuellerBrown(), jnp.array([-0.5, 1.3])),
     "sum": Case(lambda: DoubleWell(1.0, 2) + standard_normal(2), FLAT),
     "tempered": Case(lambda: 0.5 * GaussianMixture(LOG_WEIGHTS, MEANS, 1.0), FLAT),
     "function": Case(lambda: FunctionEnergy(lambda x: jnp.sum(jnp.cosh(x))), FLAT),

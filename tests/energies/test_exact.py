@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture as Fitted
 
-from energax.energies import Banana, DoubleWell, Funnel, Gaussian, GaussianMixture, ManyWell, standard_normal
+from energax.energies import (
+    Banana,
+    DoubleWell,
+    Funnel,
+    Gaussian,
+    GaussianMixture,
+    ManyWell,
+    Rosenbrock,
+    standard_normal,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +62,18 @@ def test_banana_of_haario():
     np.testing.assert_allclose(banana.log_z(), 4.140462159403391, rtol=1e-6)
     xs = np.asarray(jax.jit(jax.vmap(banana.sample))(jax.random.split(jax.random.key(0), 40_000)))
     np.testing.assert_allclose(xs.var(0), [100.0, 19.0], rtol=0.05)
+
+
+def test_rosenbrock():
+    valley = Rosenbrock()
+    np.testing.assert_allclose(valley.log_z(), 1.8378770664093453, rtol=1e-6)
+    xs = np.asarray(jax.jit(jax.vmap(valley.sample))(jax.random.split(jax.random.key(0), 40_000)), np.float64)
+    exact = [[10.0, 20.0], [20.0, 240.1]]  # and means 1 and 11
+    for i, mean in enumerate((1.0, 11.0)):
+        assert abs(xs[:, i].mean() - mean) < 4.5 * xs[:, i].std() / 200
+        for j, other in enumerate((1.0, 11.0)):
+            product = (xs[:, i] - mean) * (xs[:, j] - other)
+            assert abs(product.mean() - exact[i][j]) < 4.5 * product.std() / 200
 
 
 def test_full_gaussian_is_the_determinant_and_the_quadratic_form(key):
@@ -113,6 +134,8 @@ def test_image_shaped_gaussian():
         (lambda: DoubleWell(1.0, 0), "DoubleWell.dim must be an integer >= 1"),
         (lambda: ManyWell(3), "ManyWell.dim must be even"),
         (lambda: Funnel(1), "Funnel.dim must be an integer >= 2"),
+        (lambda: Rosenbrock(-1.0), "Rosenbrock.steepness must be > 0"),
+        (lambda: Rosenbrock(100.0, 0.0), "Rosenbrock.temperature must be > 0"),
         (lambda: Banana(2, 0.0), "Banana.scale must be > 0"),
         (lambda: Banana(2, 1.0, float("nan")), "Banana.bend must be finite"),
     ],
@@ -131,6 +154,7 @@ def test_refuses(make, message):
         ManyWell(2),
         Funnel(2),
         Banana(),
+        Rosenbrock(),
     ],
     ids=lambda e: type(e).__name__,
 )

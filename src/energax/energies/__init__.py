@@ -13,6 +13,7 @@ from .enumeration import Enumerated as Enumerated, enumerate_exact as enumerate_
 from .funnel import Funnel as Funnel
 from .gaussian import Gaussian as Gaussian, standard_normal as standard_normal
 from .gaussian_rbm import GaussianRBM as GaussianRBM
+from .gmm40 import gaussian_ring as gaussian_ring, gmm40 as gmm40
 from .hidden_bits import AbstractHiddenBits as AbstractHiddenBits
 from .ising import Ising as Ising, enumerate_log_z as enumerate_log_z, lattice_edges as lattice_edges
 from .ising_exact import (
@@ -29,7 +30,13 @@ from .ising_exact import (
     ising_torus_magnetisation as ising_torus_magnetisation,
 )
 from .mixture import GaussianMixture as GaussianMixture
+from .mueller_brown import (
+    MuellerBrown as MuellerBrown,
+    MuellerBrownExact as MuellerBrownExact,
+    mueller_brown_exact as mueller_brown_exact,
+)
 from .network import NetworkEnergy as NetworkEnergy
+from .phi4 import Phi4Chain as Phi4Chain, Phi4Exact as Phi4Exact, phi4_exact as phi4_exact
 from .potts import Potts as Potts
 from .potts_exact import (
     PottsRing as PottsRing,
@@ -42,10 +49,12 @@ from .potts_exact import (
     potts_torus_occupation as potts_torus_occupation,
 )
 from .potts_rbm import PottsRBM as PottsRBM
+from .quadrature_exact import Quadrature as Quadrature, quadrature_exact as quadrature_exact
 from .rbm import BernoulliRBM as BernoulliRBM
 from .rbm_exact import RBMExact as RBMExact, rbm_exact as rbm_exact, rbm_samples as rbm_samples
 from .rbm_path import IndependentBits as IndependentBits, RBMPath as RBMPath
 from .rem import RandomEnergy as RandomEnergy, RandomEnergyLimit as RandomEnergyLimit, rem_limit as rem_limit
+from .rosenbrock import Rosenbrock as Rosenbrock
 from .spin_glass import (
     SKHighTemperature as SKHighTemperature,
     edwards_anderson as edwards_anderson,
