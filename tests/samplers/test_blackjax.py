@@ -101,6 +101,8 @@ def test_a_wrong_sign_and_a_wrong_slice_are_caught(monkeypatch):
             return Blackjax.step(self, key, FunctionEnergy(lambda x: 0.8 * energy(x)), state)
 
     plain = multinomial_hmc(0.5, 4)
+    assert plain.exact
+    assert not Blackjax(plain.build, plain.parameters, plain.options, adjusted=False).exact
     with pytest.raises(AssertionError, match="standard errors off"):
         judge_correlated(Upside(plain.build, plain.parameters, plain.options))
     module = sys.modules["energax.samplers.blackjax"]

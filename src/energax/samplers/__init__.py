@@ -36,7 +36,13 @@ from .checkerboard import (
     colouring as colouring,
 )
 from .gibbs import Gibbs as Gibbs, GibbsInfo as GibbsInfo, GibbsState as GibbsState
+from .cycle import Cycle as Cycle, CycleInfo as CycleInfo, CycleState as CycleState
 from .hmc import HMC as HMC, HMCInfo as HMCInfo, HMCState as HMCState
+from .independence import (
+    Independence as Independence,
+    IndependenceInfo as IndependenceInfo,
+    IndependenceState as IndependenceState,
+)
 from .ladder import Ladder as Ladder, adapt_ladder as adapt_ladder, equal_steps as equal_steps
 from .mala import MALA as MALA, MALAInfo as MALAInfo, MALAState as MALAState
 from .moments import Moments as Moments, first_two as first_two, moments as moments

@@ -53,6 +53,7 @@ class Blackjax(AbstractSampler):
         parameters: Numbers and arrays that the kernel takes by name, traced; `inverse_mass_matrix=None` is the
             identity. A `step_size` among them is what `warm_up` tunes.
         options: What `build` takes by name, as pairs: anything that shapes the program, hashable.
+        adjusted: Whether the kernel leaves its target exactly invariant (`exact`): annealed estimators ask.
 
     Raises:
         ValueError: `build` is not callable, or a `step_size` is not a positive number.
@@ -72,12 +73,18 @@ class Blackjax(AbstractSampler):
     build: Callable = eqx.field(static=True)
     parameters: dict[str, Any] = eqx.field(default_factory=dict)
     options: tuple[tuple[str, Any], ...] = eqx.field(default=(), static=True)
+    adjusted: bool = eqx.field(default=True, static=True)
 
     def __check_init__(self):
         if not callable(self.build):
             raise ValueError(f"Blackjax.build must be a function of options to (init, kernel); got {self.build!r}.")
         if "step_size" in self.parameters:
             checks.positive("Blackjax", "step_size", self.parameters["step_size"])
+
+    @property
+    def exact(self) -> bool:  # type: ignore[override]
+        """Whether the kernel leaves its target exactly invariant."""
+        return self.adjusted
 
     @property
     def step_size(self) -> Any:

@@ -99,7 +99,7 @@ def _windows(sampler, key, energy, chains, num_steps, target, cond):
     with relaxed():
         moved, steps, masses = jax.vmap(one)(chain_keys(key, num_chains(chains)), xs, cond)
     tuned = {"step_size": jnp.exp(jnp.mean(jnp.log(steps))), "inverse_mass_matrix": jnp.mean(masses, axis=0)}
-    frozen = Blackjax(sampler.build, sampler.parameters | tuned, sampler.options)
+    frozen = Blackjax(sampler.build, sampler.parameters | tuned, sampler.options, sampler.adjusted)
     moved = jax.tree.map(lambda new, old: new.astype(old.dtype), moved, xs)
     return frozen, Chains(jax.vmap(lambda x, c: frozen.init(energy if c is None else energy.given(c), x))(moved, cond))
 
