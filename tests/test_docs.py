@@ -155,20 +155,22 @@ def test_a_sampler_is_added_as_contributing_says_and_a_wrong_one_is_caught(tmp_p
     folder = copied(tmp_path)
     rooms, contracts = folder / "src/energax/samplers", folder / "tests/contracts/samplers.py"
     # planted beside it: the energy difference with its sign turned
-    wrong = module.replace("state.energy - new.energy", "new.energy - state.energy").replace("RandomWalk", "WrongWalk")
+    wrong = module.replace("state.energy - new.energy", "new.energy - state.energy").replace("BoxWalk", "WrongWalk")
     assert "new.energy - state.energy" in wrong
-    (rooms / "walk.py").write_text(module)
+    (rooms / "box_walk.py").write_text(module)
     (rooms / "wrong.py").write_text(wrong)
     with (rooms / "__init__.py").open("a") as faces:
         faces.write(face + "from .wrong import WrongWalk as WrongWalk\n")
-    both = f"MEMBERS = {{\n    {member}" + member.replace("walk", "wrong").replace("RandomWalk", "WrongWalk")
+    both = f"MEMBERS = {{\n    {member}" + member.replace("box", "wrong").replace("BoxWalk", "WrongWalk")
     text = contracts.read_text()
     assert "MEMBERS = {\n" in text
-    text = text.replace("MEMBERS = {\n", both).replace("import HMC,", "import RandomWalk, WrongWalk, HMC,")
+    text = text.replace("MEMBERS = {\n", both)
+    text, imports = re.subn(r"(from energax\.samplers import \(?)", r"\1BoxWalk, WrongWalk, ", text)
+    assert imports == 1
     contracts.write_text(text)
-    laws = "(walk or wrong) and (skewed or scan_is or renews or gradient)"
+    laws = "(box or wrong) and (skewed or scan_is or renews or gradient)"
     done = pytest_of(folder, "tests/contracts/test_samplers.py", "-k", laws, "-rA", "--tb=line")
     passed, failed = (re.findall(rf"^{word} \S+\[(.*)\]", done.stdout, re.MULTILINE) for word in ("PASSED", "FAILED"))
-    assert sum("walk" in name for name in passed) >= 5, done.stdout[-3000:]
-    assert not any("walk" in name for name in failed), done.stdout[-3000:]
+    assert sum("box" in name for name in passed) >= 5, done.stdout[-3000:]
+    assert not any("box" in name for name in failed), done.stdout[-3000:]
     assert any("wrong" in name for name in failed)

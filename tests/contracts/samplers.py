@@ -15,6 +15,7 @@ from energax.samplers import (
     ULA,
     Barker,
     ParallelTempering,
+    RandomWalk,
     SimulatedTempering,
     Underdamped,
     multinomial_hmc,
@@ -37,6 +38,7 @@ MEMBERS = {
     "hmc": Member(lambda: HMC(0.25, 4), exact=True, gradients=4),
     "underdamped": Member(lambda: Underdamped(0.5), exact=False, gradients=1),
     "barker": Member(lambda: Barker(0.5), exact=True, gradients=1),
+    "random walk": Member(lambda: RandomWalk(0.7), exact=True, gradients=0),
     # exact over all replicas only, judged in its own test: a start at one x is no exact draw of the hot levels
     "parallel_tempering": Member(lambda: ParallelTempering(MALA(0.1), jnp.array([1.0, 0.5])), exact=False, gradients=2),
     # exact over x and level together

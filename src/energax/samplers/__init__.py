@@ -59,6 +59,11 @@ from .random_scan_gibbs import (
     RandomScanGibbsInfo as RandomScanGibbsInfo,
     RandomScanGibbsState as RandomScanGibbsState,
 )
+from .random_walk import (
+    RandomWalk as RandomWalk,
+    RandomWalkInfo as RandomWalkInfo,
+    RandomWalkState as RandomWalkState,
+)
 from .replay import ReplayBuffer as ReplayBuffer, Restarted as Restarted, finite_rows as finite_rows
 from .simulated_annealing import Annealed as Annealed, simulated_annealing as simulated_annealing
 from .simulated_tempering import (
