@@ -35,6 +35,11 @@ class Space(NamedTuple):
         """Numbers of `num` exact independent draws."""
         return np.random.default_rng(seed).choice(len(self.states), num, p=self.probabilities)
 
+    @property
+    def codes(self) -> np.ndarray:
+        """The states of the sites [states of the whole, sites]."""
+        return np.asarray(jax.vmap(self.sites.codes)(jnp.asarray(self.states)))
+
     def numbers(self, x: Any) -> np.ndarray:
         """The number of each state of a batch [num, ...]."""
         codes = np.asarray(jax.vmap(self.sites.codes)(x))
@@ -94,6 +99,11 @@ def fresh(key: Any, sampler: Any, energy: AbstractEnergy, chains: Chains, num_st
 
     states, info = steps(chains.states)
     return Chains(states), info
+
+
+def whole(log_probabilities: Any, codes: np.ndarray) -> np.ndarray:
+    """Transition matrix of sites that move at once: from row i to row j, log_probabilities[i, site, codes[j, site]]."""
+    return np.exp(sum(np.asarray(log_probabilities)[:, i][:, codes[:, i]] for i in range(codes.shape[1])))
 
 
 def judge_law(before: np.ndarray, after: np.ndarray, truth: Space) -> float:

@@ -12,10 +12,13 @@ from energax.core import AbstractEnergy, AbstractSampler
 from energax.samplers import (
     BITS,
     CATEGORIES,
+    DMALA,
+    DULA,
     SPINS,
     AbstractSites,
     CheckerboardGibbs,
     Gibbs,
+    GibbsWithGradients,
     RandomScanGibbs,
     SiteMetropolis,
     colouring,
@@ -49,7 +52,7 @@ class Curved(AbstractEnergy):
     fields: jax.Array
 
     def __call__(self, x, cond=None):
-        return jnp.sum(self.fields * x) + jnp.sin(2.0 * jnp.sum(x)) + 0.8 * jnp.sum(x * jnp.cumsum(x)) ** 0.5
+        return jnp.sum(self.fields * x) + jnp.sin(2.0 * jnp.sum(x)) + 0.8 * jnp.sqrt(1.0 + jnp.sum(x * jnp.cumsum(x)))
 
 
 def fields(*shape: int) -> jax.Array:
@@ -102,6 +105,9 @@ MEMBERS = {
     "random scan gibbs": Member(lambda t: RandomScanGibbs(t.sites, 3), reversible=True, any_energy=True),
     "site metropolis": Member(lambda t: SiteMetropolis(t.sites, 3), reversible=True, any_energy=True),
     "checkerboard": Member(lambda t: CheckerboardGibbs(t.sites, t.colours), reversible=False, any_energy=False),
+    "gibbs with gradients": Member(lambda t: GibbsWithGradients(t.sites), reversible=True, any_energy=True),
+    "dula": Member(lambda t: DULA(t.sites, 1.0), reversible=False, any_energy=True, exact=False),
+    "dmala": Member(lambda t: DMALA(t.sites, 1.0), reversible=True, any_energy=True),
 }
 """Every sampler of discrete x."""
 

@@ -35,8 +35,15 @@ from .checkerboard import (
     checkerboard as checkerboard,
     colouring as colouring,
 )
-from .gibbs import Gibbs as Gibbs, GibbsInfo as GibbsInfo, GibbsState as GibbsState
 from .cycle import Cycle as Cycle, CycleInfo as CycleInfo, CycleState as CycleState
+from .dmala import DMALA as DMALA, DMALAInfo as DMALAInfo, DMALAState as DMALAState
+from .dula import DULA as DULA, DULAInfo as DULAInfo, DULAState as DULAState
+from .gibbs import Gibbs as Gibbs, GibbsInfo as GibbsInfo, GibbsState as GibbsState
+from .gibbs_with_gradients import (
+    GibbsWithGradients as GibbsWithGradients,
+    GibbsWithGradientsInfo as GibbsWithGradientsInfo,
+    GibbsWithGradientsState as GibbsWithGradientsState,
+)
 from .hmc import HMC as HMC, HMCInfo as HMCInfo, HMCState as HMCState
 from .independence import (
     Independence as Independence,
