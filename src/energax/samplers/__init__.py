@@ -95,6 +95,12 @@ from .sites import (
     Binary as Binary,
     OneHot as OneHot,
 )
+from .svgd import (
+    Particles as Particles,
+    median_bandwidth as median_bandwidth,
+    stein_direction as stein_direction,
+    svgd as svgd,
+)
 from .ula import ULA as ULA, ULAInfo as ULAInfo, ULAState as ULAState
 from .underdamped import (
     Underdamped as Underdamped,
