@@ -13,13 +13,16 @@ from energax.energies import (
     BernoulliRBM,
     BoltzmannMachine,
     CurieWeiss,
+    DenseMemory,
     DoubleWell,
     Funnel,
     Gaussian,
     GaussianMixture,
     GaussianRBM,
+    Hopfield,
     Ising,
     ManyWell,
+    ModernHopfield,
     MuellerBrown,
     NetworkEnergy,
     Phi4Chain,
@@ -39,6 +42,7 @@ FACTOR = jnp.array([[1.5, 0.0], [-0.7, 0.4]])
 FACTORS = jnp.stack([FACTOR, 0.5 * jnp.eye(2)])
 MEANS = jnp.array([[-1.0, 0.5], [2.0, 1.0]])
 EDGES = jnp.array([[0, 1], [1, 2], [0, 2]])
+SIGNS = jnp.array([[1.0, -1.0, 1.0], [1.0, 1.0, -1.0]])
 LOG_WEIGHTS = jnp.log(jnp.array([0.6, 1.9]))  # sums to 2.5: not normalised
 
 
@@ -86,6 +90,9 @@ ENERGIES: dict[str, Case] = {
     "ising": Case(lambda: Ising(EDGES, jnp.array([0.5, -0.3, 0.8]), jnp.array([0.2, 0.0, -0.4])), jnp.ones(3)),
     "curie-weiss": Case(lambda: CurieWeiss(3, jnp.array(1.2), jnp.array(-0.3)), jnp.array([1.0, -1.0, 1.0])),
     "potts": Case(lambda: Potts(EDGES, jnp.array([0.5, -0.3, 0.8]), jnp.array([[0.2, 0.0]] * 3)), jnp.eye(3)[:, :2]),
+    "hopfield": Case(lambda: Hopfield(SIGNS, 1.5, jnp.array([0.1, 0.0, -0.2])), jnp.ones(3)),
+    "dense memory": Case(lambda: DenseMemory(SIGNS, 3, 1.5), jnp.ones(3)),
+    "modern hopfield": Case(lambda: ModernHopfield(MEANS, 1.3), FLAT, PLANE),
     "boltzmann machine": Case(
         lambda: BoltzmannMachine(0.7 * (jnp.ones((3, 3)) - jnp.eye(3)), jnp.array([0.2, 0.0, -0.4])), jnp.ones(3)
     ),

@@ -9,12 +9,14 @@ from .curie_weiss import (
     curie_weiss_exact as curie_weiss_exact,
     curie_weiss_limit as curie_weiss_limit,
 )
+from .dense_memory import DenseMemory as DenseMemory
 from .enumeration import Enumerated as Enumerated, enumerate_exact as enumerate_exact
 from .funnel import Funnel as Funnel
 from .gaussian import Gaussian as Gaussian, standard_normal as standard_normal
 from .gaussian_rbm import GaussianRBM as GaussianRBM
 from .gmm40 import gaussian_ring as gaussian_ring, gmm40 as gmm40
 from .hidden_bits import AbstractHiddenBits as AbstractHiddenBits
+from .hopfield import Hopfield as Hopfield
 from .ising import Ising as Ising, enumerate_log_z as enumerate_log_z, lattice_edges as lattice_edges
 from .ising_exact import (
     ISING_CRITICAL_COUPLING as ISING_CRITICAL_COUPLING,
@@ -35,6 +37,7 @@ from .mueller_brown import (
     MuellerBrownExact as MuellerBrownExact,
     mueller_brown_exact as mueller_brown_exact,
 )
+from .modern_hopfield import ModernHopfield as ModernHopfield
 from .network import NetworkEnergy as NetworkEnergy
 from .phi4 import Phi4Chain as Phi4Chain, Phi4Exact as Phi4Exact, phi4_exact as phi4_exact
 from .potts import Potts as Potts
