@@ -9,11 +9,14 @@ from .ais import (
 )
 from .bar import BAR as BAR, bar as bar
 from .bracket import Bracket as Bracket, bracket as bracket
+from .conditional_ess import Temperatures as Temperatures, adapt_temperatures as adapt_temperatures
 from .crooks import WorkStatistics as WorkStatistics, crooks as crooks
 from .mbar import MBAR as MBAR, mbar as mbar
+from .pairs import AbstractPair as AbstractPair, PairStep as PairStep, ULAPair as ULAPair
 from .perturbation import Perturbation as Perturbation, perturbation as perturbation
 from .pilot import tune_path as tune_path
 from .reverse_ais import reverse_ais as reverse_ais, reverse_weights as reverse_weights
+from .smc import SMCResult as SMCResult, smc as smc
 from .thermodynamic import (
     ThermodynamicResult as ThermodynamicResult,
     thermodynamic_integration as thermodynamic_integration,

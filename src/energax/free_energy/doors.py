@@ -9,20 +9,27 @@ import jax.numpy as jnp
 import numpy as np
 
 from energax.core import AbstractPath, AbstractSampler, Key, checks
+from energax.numerics.resampling import SCHEMES
+
+from .pairs import AbstractPair, Kernel
 
 
-def run(owner: str, key: Key, path: AbstractPath, sampler: AbstractSampler, num_chains: int, steps: int) -> jnp.dtype:
-    """The float type of the run; raises ValueError unless key, path, sampler and counts can make one."""
+def run(
+    owner: str, key: Key, path: AbstractPath, sampler: Kernel, num_chains: int, steps: int, *, pairs: bool = False
+) -> jnp.dtype:
+    """The float type of the run; raises ValueError unless key, path, sampler (or pair) and counts can make one."""
     checks.typed_key(owner, key)
     if not isinstance(path, AbstractPath):
         raise ValueError(
             f"{owner}.path must be an AbstractPath, such as GeometricPath(base, target); got {type(path).__name__}."
         )
-    if not isinstance(sampler, AbstractSampler):
+    if isinstance(sampler, AbstractPair) and pairs:
+        pass
+    elif not isinstance(sampler, AbstractSampler):
         raise ValueError(
             f"{owner}.sampler must be an AbstractSampler, such as MALA(0.1); got {type(sampler).__name__}."
         )
-    if not sampler.exact:
+    elif not sampler.exact:
         raise ValueError(
             f"{owner}.sampler must leave every temperature's density exactly invariant, or the weights are wrong; "
             f"got {type(sampler).__name__}, which does not; MALA, HMC, Barker and Gibbs do."
@@ -30,6 +37,15 @@ def run(owner: str, key: Key, path: AbstractPath, sampler: AbstractSampler, num_
     checks.count(owner, "num_chains", num_chains, 2)
     checks.count(owner, "steps_per_temperature", steps)
     return energy_dtype(owner, path)
+
+
+def resampling(owner: str, scheme: str, threshold: float) -> None:
+    """Raises ValueError unless `scheme` is one of the four and `threshold` a number in [0, 1]."""
+    if scheme not in SCHEMES:
+        raise ValueError(f"{owner}.resampling must be one of {', '.join(SCHEMES)}; got {scheme!r}.")
+    checks.non_negative(owner, "threshold", threshold)
+    if threshold > 1:
+        raise ValueError(f"{owner}.threshold must lie in [0, 1]; got {threshold}.")
 
 
 def energy_dtype(owner: str, path: AbstractPath) -> jnp.dtype:

@@ -23,6 +23,7 @@ from energax.samplers import advance, init_chains, with_step_size
 from energax.samplers.chains import traced
 
 from . import doors
+from .pairs import Kernel
 
 _SCHEDULES = ("tuned", "linear", "sigmoid", "geometric")
 _LONGEST = 200  # temperatures of the pilot
@@ -36,7 +37,7 @@ _EVENNESS = 0.1  # share of a flat schedule mixed into the tuned one
 def tune_path(
     key: Key,
     path: AbstractPath,
-    sampler: AbstractSampler,
+    sampler: Kernel,
     *,
     num_temperatures: int | None = None,
     betas: Array | np.ndarray | None = None,
@@ -52,7 +53,7 @@ def tune_path(
     Args:
         key: One typed key, used by nothing else.
         path: The path that will be walked.
-        sampler: Its kernel; without a field `step_size`, only the schedule is tuned.
+        sampler: Its kernel; without a field `step_size`, only the schedule is tuned. A pair only with `num_chains` 0.
         num_temperatures: Length of the schedule with both ends, >= 2; 500 if neither this nor `betas` is given.
         betas: A schedule to keep.
         schedule: "tuned", "linear", "sigmoid" or "geometric".

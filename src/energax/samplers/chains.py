@@ -150,7 +150,7 @@ def admit(owner: str, key: Key, energy: AbstractEnergy | Callable, chains: Chain
     return energy
 
 
-def traced(sampler: AbstractSampler, dtype: Any = None) -> Any:
+def traced(sampler: eqx.Module, dtype: Any = None) -> Any:
     """The sampler with its Python floats as arrays (of `dtype`): arguments of the executable, not constants of it."""
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if isinstance(leaf, float) else leaf, sampler)
 
