@@ -20,6 +20,7 @@ from .blackjax import (
     slice_sampling as slice_sampling,
 )
 from .blackjax_windows import window_warm_up as window_warm_up
+from .block_gibbs import BlockGibbs as BlockGibbs, BlockGibbsInfo as BlockGibbsInfo, BlockGibbsState as BlockGibbsState
 from .chains import (
     Draws as Draws,
     advance as advance,
