@@ -21,3 +21,4 @@ from .thermodynamic import (
     ThermodynamicResult as ThermodynamicResult,
     thermodynamic_integration as thermodynamic_integration,
 )
+from .wang_landau import WangLandauResult as WangLandauResult, wang_landau as wang_landau
