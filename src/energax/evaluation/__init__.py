@@ -1,5 +1,6 @@
 """Arrays to numbers: how good a model, its samples and its chains are; no plots, no files."""
 
+from .arviz import arviz_plots as arviz_plots, to_arviz as to_arviz
 from .baselines import (
     Baseline as Baseline,
     GaussianBaseline as GaussianBaseline,
