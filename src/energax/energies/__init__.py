@@ -2,6 +2,11 @@
 
 from .banana import Banana as Banana
 from .boltzmann import BoltzmannMachine as BoltzmannMachine
+from .brownian import (
+    BrownianExact as BrownianExact,
+    BrownianMotion as BrownianMotion,
+    brownian_exact as brownian_exact,
+)
 from .curie_weiss import (
     CurieWeiss as CurieWeiss,
     CurieWeissExact as CurieWeissExact,
@@ -10,6 +15,12 @@ from .curie_weiss import (
     curie_weiss_limit as curie_weiss_limit,
 )
 from .dense_memory import DenseMemory as DenseMemory
+from .eight_schools import (
+    EightSchools as EightSchools,
+    EightSchoolsCentred as EightSchoolsCentred,
+    EightSchoolsExact as EightSchoolsExact,
+    eight_schools_exact as eight_schools_exact,
+)
 from .enumeration import Enumerated as Enumerated, enumerate_exact as enumerate_exact
 from .funnel import Funnel as Funnel
 from .gaussian import Gaussian as Gaussian, standard_normal as standard_normal
@@ -30,6 +41,11 @@ from .ising_exact import (
     ising_ring_correlation as ising_ring_correlation,
     ising_torus as ising_torus,
     ising_torus_magnetisation as ising_torus_magnetisation,
+)
+from .linear_regression import LinearRegression as LinearRegression, five_points_posterior as five_points_posterior
+from .logistic_regression import (
+    LogisticRegression as LogisticRegression,
+    breast_cancer_posterior as breast_cancer_posterior,
 )
 from .mixture import GaussianMixture as GaussianMixture
 from .mueller_brown import (
@@ -58,6 +74,7 @@ from .rbm_exact import RBMExact as RBMExact, rbm_exact as rbm_exact, rbm_samples
 from .rbm_path import IndependentBits as IndependentBits, RBMPath as RBMPath
 from .rem import RandomEnergy as RandomEnergy, RandomEnergyLimit as RandomEnergyLimit, rem_limit as rem_limit
 from .rosenbrock import Rosenbrock as Rosenbrock
+from .seeds import Seeds as Seeds
 from .spin_glass import (
     SKHighTemperature as SKHighTemperature,
     edwards_anderson as edwards_anderson,
