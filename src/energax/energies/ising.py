@@ -3,7 +3,7 @@
 Source: Ising (1925), Beitrag zur Theorie des Ferromagnetismus, doi:10.1007/BF02980577; Newman and Barkema (1999), Monte
 Carlo methods in statistical physics, chapter 3. Differs: inverse temperature is inside the strengths and the fields,
 so all are in nats (K = J / kT, H = h / kT). Exact: log Z by enumeration to 20 spins; rings, tori and the square lattice
-in `ising_exact.py`. Cost: edges + sites operations per value and per set of local fields.
+in `ising_exact.py`. Cost: edges + sites operations per value and per set of local fields (`bands.py`).
 Where samplers fail on it: single flips slow down at the critical coupling, cross between the two signs about never
 below the critical temperature, and get stuck where couplings of both signs are frustrated.
 """
@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int, Scalar
 
 from energax.core import AbstractLatticeEnergy, Cond, checks
 
+from .bands import Bands, bands
 from .enumeration import concrete, enumerated_log_sum, few_units, state_blocks
 
 
@@ -46,6 +47,7 @@ class Ising(AbstractLatticeEnergy):
     pairs: Int[Array, "edges 2"]
     strengths: Float[Array, " edges"]
     fields: Float[Array, " sites"]
+    bands: Bands | None
 
     def __init__(self, pairs: Array | np.ndarray, strengths: Array | np.ndarray | float, fields: Array | np.ndarray):
         fields = jnp.asarray(fields)
@@ -62,7 +64,7 @@ class Ising(AbstractLatticeEnergy):
             )
         if strengths.size:
             checks.finite("Ising", "strengths", strengths)
-        self.pairs = jnp.asarray(pairs, jnp.int32)
+        self.pairs, self.bands = jnp.asarray(pairs, jnp.int32), bands(pairs, fields.shape[0])
         self.strengths = jnp.broadcast_to(strengths, (pairs.shape[0],))
         self.fields = fields
 
@@ -82,11 +84,15 @@ class Ising(AbstractLatticeEnergy):
     def __call__(self, x: Float[Array, " sites"], cond: Cond = None) -> Scalar:
         """E(x) in nats."""
         self._one_sample(x)
+        if self.bands is not None:
+            return -self.bands.pair_sum(self.strengths, x) - jnp.sum(self.fields * x)
         return -jnp.sum(self.strengths * x[self.pairs[:, 0]] * x[self.pairs[:, 1]]) - jnp.sum(self.fields * x)
 
     def local_field(self, x: Float[Array, " sites"]) -> Float[Array, " sites"]:
         """h_i = H_i + sum over the neighbours j of J_ij x_j, in nats, for every site at once."""
         self._one_sample(x)
+        if self.bands is not None:
+            return self.fields + self.bands.neighbour_sum(self.strengths, x)
         left, right = self.pairs[:, 0], self.pairs[:, 1]
         sites = self.fields.shape[0]
         into_left = jax.ops.segment_sum(self.strengths * x[right], left, sites)

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int, Scalar
 
 from energax.core import AbstractLatticeEnergy, Cond, checks
 
+from .bands import Bands, bands
 from .ising import check_pairs, lattice_edges
 
 
@@ -49,6 +50,7 @@ class Potts(AbstractLatticeEnergy):
     pairs: Int[Array, "edges 2"]
     strengths: Float[Array, " edges"]
     fields: Float[Array, "sites states"]
+    bands: Bands | None
 
     def __init__(self, pairs: Array | np.ndarray, strengths: Array | np.ndarray | float, fields: Array | np.ndarray):
         fields = jnp.asarray(fields)
@@ -67,7 +69,7 @@ class Potts(AbstractLatticeEnergy):
             )
         if strengths.size:
             checks.finite("Potts", "strengths", strengths)
-        self.pairs = jnp.asarray(pairs, jnp.int32)
+        self.pairs, self.bands = jnp.asarray(pairs, jnp.int32), bands(pairs, fields.shape[0])
         self.strengths = jnp.broadcast_to(strengths, (pairs.shape[0],))
         self.fields = fields
 
@@ -88,12 +90,16 @@ class Potts(AbstractLatticeEnergy):
     def __call__(self, x: Float[Array, "sites states"], cond: Cond = None) -> Scalar:
         """E(x) in nats."""
         self._one_sample(x)
+        if self.bands is not None:
+            return -self.bands.pair_sum(self.strengths, x) - jnp.sum(self.fields * x)
         agree = jnp.sum(x[self.pairs[:, 0]] * x[self.pairs[:, 1]], axis=-1)
         return -jnp.sum(self.strengths * agree) - jnp.sum(self.fields * x)
 
     def local_field(self, x: Float[Array, "sites states"]) -> Float[Array, "sites states"]:
         """h_i,s = H_i,s + sum over the neighbours j of J_ij x_j,s, in nats, for every site and state at once."""
         self._one_sample(x)
+        if self.bands is not None:
+            return self.fields + self.bands.neighbour_sum(self.strengths, x)
         left, right = self.pairs[:, 0], self.pairs[:, 1]
         sites, strengths = self.fields.shape[0], self.strengths[:, None]
         into_left = jax.ops.segment_sum(strengths * x[right], left, sites)
