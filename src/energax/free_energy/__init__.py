@@ -11,6 +11,8 @@ from .bar import BAR as BAR, bar as bar
 from .bracket import Bracket as Bracket, bracket as bracket
 from .conditional_ess import Temperatures as Temperatures, adapt_temperatures as adapt_temperatures
 from .crooks import WorkStatistics as WorkStatistics, crooks as crooks
+from .escorted import escorted as escorted, euler as euler
+from .jarzynski import Works as Works, jarzynski as jarzynski, reverse_jarzynski as reverse_jarzynski
 from .mbar import MBAR as MBAR, mbar as mbar
 from .pairs import AbstractPair as AbstractPair, PairStep as PairStep, ULAPair as ULAPair
 from .perturbation import Perturbation as Perturbation, perturbation as perturbation

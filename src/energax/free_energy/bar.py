@@ -22,8 +22,9 @@ from scipy.optimize import brentq
 from scipy.special import expit, logsumexp
 
 from .ais import AISResult
+from .jarzynski import Works
 
-WorkLike = AISResult | Array | np.ndarray | Sequence[float]
+WorkLike = AISResult | Works | Array | np.ndarray | Sequence[float]
 _SECOND_LAW = 6.0  # standard errors by which the two mean works may sum to less than 0
 
 
@@ -54,9 +55,9 @@ def bar(forward: WorkLike, reverse: WorkLike) -> BAR:
 
     Args:
         forward: Works W_F of going from 0 to 1, nats [n_F >= 2]: U_1(x) - U_0(x) at samples x of state 0, or the works
-            of driven runs, or a forward `AISResult`. +inf is a work (x lies outside the support of state 1).
+            of driven runs, or a forward `AISResult` or `Works`. +inf is a work (x lies outside the support of state 1).
         reverse: Works W_R of going from 1 to 0, nats [n_R >= 2]: U_0(x) - U_1(x) at samples x of state 1 (mind the
-            sign), or a reverse `AISResult`. n_R need not be n_F.
+            sign), or a reverse `AISResult` or `Works`. n_R need not be n_F.
 
     Raises:
         ValueError: Works are no vector of >= 2 numbers, hold NaN or -inf or no finite number; a run has the wrong
@@ -100,10 +101,10 @@ def as_work(owner: str, name: str, given: object, direction: str) -> np.ndarray:
     Raises:
         ValueError: As `bar` says.
     """
-    if isinstance(given, AISResult):
+    if isinstance(given, AISResult | Works):
         if given.direction != direction:
             raise ValueError(f"{owner}.{name} must be a {direction} run; got a {given.direction} run.")
-        given = -np.asarray(given.log_weights, np.float64)
+        given = -np.asarray(given.log_weights, np.float64) if isinstance(given, AISResult) else given.work
     array = np.asarray(given)
     if array.ndim != 1 or array.size < 2 or not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
         raise ValueError(

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from energax.core import AbstractPath, AbstractSampler, Key, checks
+from energax.core import AbstractPath, AbstractSampler, Key, X, checks
 from energax.numerics.resampling import SCHEMES
 
 from .pairs import AbstractPair, Kernel
@@ -86,3 +86,24 @@ def moves(owner: str, step_sizes: object, num: int) -> np.ndarray:
     if array.shape != (num,):
         raise ValueError(f"{owner}.step_sizes must have shape ({num},), one for each move; got {array.shape}.")
     return array
+
+
+def starts(owner: str, path: AbstractPath, xs: X) -> int:
+    """How many target samples `xs` holds; raises ValueError unless they are two or more, shaped like the base's."""
+    if not isinstance(path, AbstractPath):
+        raise ValueError(
+            f"{owner}.path must be an AbstractPath, such as GeometricPath(base, target); got {type(path).__name__}."
+        )
+    leaves = jax.tree.leaves(xs)
+    if not leaves:
+        raise ValueError(f"{owner}.xs must hold target samples with chains on axis 0; got an empty tree.")
+    for leaf in leaves:
+        checks.samples(owner, "xs", leaf, least=2)
+    wanted = eqx.filter_eval_shape(path.base.sample, jax.random.key(0))
+    got = [leaf.shape[1:] for leaf in leaves]
+    want = [leaf.shape for leaf in jax.tree.leaves(wanted)]
+    if got != want:
+        raise ValueError(
+            f"{owner}.xs must hold samples shaped like the base's, {want}; got {got} after the chain axis."
+        )
+    return leaves[0].shape[0]

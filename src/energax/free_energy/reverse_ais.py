@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from energax.core import AbstractPath, AbstractSampler, Key, X, checks
+from energax.core import AbstractPath, AbstractSampler, Key, X
 from energax.samplers import advance, init_chains
 from energax.samplers.chains import traced
 
@@ -78,7 +78,7 @@ def reverse_ais(
     """
     if start not in _STARTS:
         raise ValueError(f"reverse_ais.start must be one of {', '.join(_STARTS)}; got {start!r}.")
-    _check_starts(path, xs)
+    doors.starts("reverse_ais", path, xs)
     num_chains = int(jax.tree.leaves(xs)[0].shape[0])
     dtype = doors.run("reverse_ais", key, path, sampler, num_chains, steps_per_temperature)
     pilot_key, walk_key, boot_key = jax.random.split(key, 3)
@@ -145,22 +145,3 @@ def reverse_weights(
 
 
 _reverse = eqx.filter_jit(reverse_weights)
-
-
-def _check_starts(path: AbstractPath, xs: X) -> None:
-    if not isinstance(path, AbstractPath):
-        raise ValueError(
-            f"reverse_ais.path must be an AbstractPath, such as GeometricPath(base, target); got {type(path).__name__}."
-        )
-    leaves = jax.tree.leaves(xs)
-    if not leaves:
-        raise ValueError("reverse_ais.xs must hold target samples with chains on axis 0; got an empty tree.")
-    for leaf in leaves:
-        checks.samples("reverse_ais", "xs", leaf, least=2)
-    wanted = eqx.filter_eval_shape(path.base.sample, jax.random.key(0))
-    got = [leaf.shape[1:] for leaf in leaves]
-    want = [leaf.shape for leaf in jax.tree.leaves(wanted)]
-    if got != want:
-        raise ValueError(
-            f"reverse_ais.xs must hold samples shaped like the base's, {want}; got {got} after the chain axis."
-        )

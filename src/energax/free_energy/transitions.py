@@ -90,11 +90,18 @@ def _pair_move(
 ) -> Move:
     """Steps by a pair under `energy` of chains that stand for the first of `ends` and shall stand for the second."""
     ys, ratio = _walk(key, pair, energy, xs, num_steps)
-    before = jax.vmap(lambda x: level(path, ends[0], x))(xs)
-    after = jax.vmap(lambda x: level(path, ends[1], x))(ys)
+    gained = pair_gain(path, *ends, xs, ys, ratio)
+    return Move(Chains(_At(ys)), gained, jnp.ones((), gained.dtype))
+
+
+def pair_gain(
+    path: AbstractPath, here: Scalar, there: Scalar, xs: X, ys: X, log_ratio: Float[Array, " chains"]
+) -> Float[Array, " chains"]:
+    """E_here(x) - E_there(y) + log B(y -> x) - log T(x -> y) of every chain, nats."""
+    before = jax.vmap(lambda x: level(path, here, x))(xs)
+    after = jax.vmap(lambda y: level(path, there, y))(ys)
     # outside the support the weight is 0, whatever a gradient may be there
-    gained = jnp.where(after == jnp.inf, -jnp.inf, before - after + ratio.astype(before.dtype))
-    return Move(Chains(_At(ys)), gained, jnp.ones((), before.dtype))
+    return jnp.where(after == jnp.inf, -jnp.inf, before - after + log_ratio.astype(before.dtype))
 
 
 def _walk(key: Key, pair: AbstractPair, energy: AbstractEnergy, xs: X, num_steps: int) -> PairStep:
