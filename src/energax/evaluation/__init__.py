@@ -12,6 +12,7 @@ from .baselines import (
     fit_mixture as fit_mixture,
     held_out_nll as held_out_nll,
 )
+from .branches import ContinuousNoise as ContinuousNoise
 from .chains import autocorrelation as autocorrelation, summary as summary
 from .density2d import (
     Density2D as Density2D,
@@ -57,4 +58,12 @@ from .spins import (
     overlap_observables as overlap_observables,
     potts_observables as potts_observables,
     spin_observables as spin_observables,
+)
+from .transitions import (
+    Exactness as Exactness,
+    Transitions as Transitions,
+    every_sample as every_sample,
+    exactness as exactness,
+    probabilities as probabilities,
+    transition_matrix as transition_matrix,
 )
