@@ -17,6 +17,11 @@ from .mbar import MBAR as MBAR, mbar as mbar
 from .pairs import AbstractPair as AbstractPair, PairStep as PairStep, ULAPair as ULAPair
 from .perturbation import Perturbation as Perturbation, perturbation as perturbation
 from .pilot import tune_path as tune_path
+from .population_annealing import (
+    PopulationAnnealingResult as PopulationAnnealingResult,
+    family_sizes as family_sizes,
+    population_annealing as population_annealing,
+)
 from .reverse_ais import reverse_ais as reverse_ais, reverse_weights as reverse_weights
 from .smc import SMCResult as SMCResult, smc as smc
 from .thermodynamic import (
