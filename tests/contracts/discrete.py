@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from energax.core import AbstractEnergy, AbstractSampler
+from energax.core import AbstractEnergy, AbstractPairEnergy, AbstractSampler, PairTerms
 from energax.samplers import (
     BITS,
     CATEGORIES,
@@ -21,6 +21,8 @@ from energax.samplers import (
     GibbsWithGradients,
     RandomScanGibbs,
     SiteMetropolis,
+    SwendsenWang,
+    Wolff,
     colouring,
 )
 from enumerated import Space, space
@@ -29,7 +31,7 @@ rng = np.random.default_rng(5)
 GRAPH = np.array([[0, 1], [1, 2], [2, 3], [3, 0], [0, 2], [3, 4]])  # a square with a diagonal and a tail: three colours
 
 
-class Pairwise(AbstractEnergy):
+class Pairwise(AbstractPairEnergy):
     """-sum of strengths of edges whose ends agree (spins: times the product) - sum of fields: linear in every site.
 
     `cond` is added to the fields.
@@ -44,6 +46,12 @@ class Pairwise(AbstractEnergy):
         ends = flat[GRAPH[:, 0]] * flat[GRAPH[:, 1]]
         strengths = self.strengths.reshape((-1,) + (1,) * (ends.ndim - 1))
         return -jnp.sum(jnp.broadcast_to(strengths, ends.shape) * ends) - jnp.sum(fields * flat)
+
+    def pair_terms(self, cond=None):
+        fields = self.fields if cond is None else self.fields + cond
+        if fields.ndim == 2:
+            return PairTerms(jnp.asarray(GRAPH), self.strengths, fields)
+        return PairTerms(jnp.asarray(GRAPH), 2.0 * self.strengths, jnp.stack([-fields, fields], axis=1))
 
 
 class Curved(AbstractEnergy):
@@ -66,20 +74,21 @@ class Target(NamedTuple):
     sites: AbstractSites
     like: jax.Array
     colours: np.ndarray
-    linear: bool = True
+    kind: str = "pairs"
+    """The strongest that holds of: "pairs" (of spins or categories), "linear" in every site, "any"."""
 
 
 ROUGH = jnp.array([0.9, -0.6, 0.4, 0.8, -0.5, 1.1])
 TARGETS = {
     "glass": Target(0.7 * Pairwise(ROUGH, fields(5)), SPINS, jnp.ones(5), colouring(GRAPH, 5)),
-    "bits": Target(1.3 * Pairwise(-ROUGH, fields(5)), BITS, jnp.ones(5), colouring(GRAPH, 5)),
+    "bits": Target(1.3 * Pairwise(-ROUGH, fields(5)), BITS, jnp.ones(5), colouring(GRAPH, 5), "linear"),
     "potts": Target(
         0.8 * Pairwise(jnp.abs(ROUGH), fields(5, 3)),
         CATEGORIES,
         jax.nn.one_hot(jnp.zeros(5, int), 3),
         colouring(GRAPH, 5),
     ),
-    "curved": Target(0.6 * Curved(fields(5)), BITS, jnp.ones(5), colouring(GRAPH, 5), linear=False),
+    "curved": Target(0.6 * Curved(fields(5)), BITS, jnp.ones(5), colouring(GRAPH, 5), "any"),
 }
 """beta != 1 in all of them."""
 
@@ -96,22 +105,25 @@ class Member(NamedTuple):
 
     make: Callable[[Target], AbstractSampler]
     reversible: bool
-    any_energy: bool  # or else one that is linear in every site
+    takes: tuple[str, ...]  # kinds of energy
     exact: bool = True
 
 
+PAIRS, LINEAR, ANY = ("pairs",), ("pairs", "linear"), ("pairs", "linear", "any")
 MEMBERS = {
-    "gibbs": Member(lambda t: Gibbs(t.sites), reversible=False, any_energy=True),
-    "random scan gibbs": Member(lambda t: RandomScanGibbs(t.sites, 3), reversible=True, any_energy=True),
-    "site metropolis": Member(lambda t: SiteMetropolis(t.sites, 3), reversible=True, any_energy=True),
-    "checkerboard": Member(lambda t: CheckerboardGibbs(t.sites, t.colours), reversible=False, any_energy=False),
-    "gibbs with gradients": Member(lambda t: GibbsWithGradients(t.sites), reversible=True, any_energy=True),
-    "dula": Member(lambda t: DULA(t.sites, 1.0), reversible=False, any_energy=True, exact=False),
-    "dmala": Member(lambda t: DMALA(t.sites, 1.0), reversible=True, any_energy=True),
+    "gibbs": Member(lambda t: Gibbs(t.sites), reversible=False, takes=ANY),
+    "random scan gibbs": Member(lambda t: RandomScanGibbs(t.sites, 3), reversible=True, takes=ANY),
+    "site metropolis": Member(lambda t: SiteMetropolis(t.sites, 3), reversible=True, takes=ANY),
+    "checkerboard": Member(lambda t: CheckerboardGibbs(t.sites, t.colours), reversible=False, takes=LINEAR),
+    "gibbs with gradients": Member(lambda t: GibbsWithGradients(t.sites), reversible=True, takes=ANY),
+    "dula": Member(lambda t: DULA(t.sites, 1.0), reversible=False, takes=ANY, exact=False),
+    "dmala": Member(lambda t: DMALA(t.sites, 1.0), reversible=True, takes=ANY),
+    "swendsen-wang": Member(lambda t: SwendsenWang(), reversible=True, takes=PAIRS),
+    "wolff": Member(lambda t: Wolff(), reversible=True, takes=PAIRS),
 }
 """Every sampler of discrete x."""
 
-CASES = [(m, t) for m, member in MEMBERS.items() for t, at in TARGETS.items() if member.any_energy or at.linear]
+CASES = [(m, t) for m, member in MEMBERS.items() for t, at in TARGETS.items() if at.kind in member.takes]
 EXACT = [(m, t) for m, t in CASES if MEMBERS[m].exact]
 REVERSIBLE = [(m, t) for m, t in EXACT if MEMBERS[m].reversible]
 

@@ -26,6 +26,7 @@ from .generator import (
     DensityEnergy as DensityEnergy,
 )
 from .objective import AbstractObjective as AbstractObjective
+from .pairs import AbstractPairEnergy as AbstractPairEnergy, PairTerms as PairTerms, pair_terms as pair_terms
 from .path import AbstractPath as AbstractPath, GeometricPath as GeometricPath
 from .sampler import AbstractSampler as AbstractSampler
 from .types import Batch as Batch, Chains as Chains, Cond as Cond, Key as Key, Metrics as Metrics, X as X

@@ -15,13 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Scalar
 
-from energax.core import AbstractLatticeEnergy, Cond, checks
+from energax.core import AbstractLatticeEnergy, AbstractPairEnergy, Cond, PairTerms, checks
 
 from .bands import Bands, bands
 from .enumeration import concrete, enumerated_log_sum, few_units, state_blocks
 
 
-class Ising(AbstractLatticeEnergy):
+class Ising(AbstractLatticeEnergy, AbstractPairEnergy):
     """E(x) = -sum over edges (a, b) of J_ab x_a x_b - sum_i H_i x_i, x in {-1, +1}^sites.
 
     An edge that is listed twice counts twice. At x between the spins E is the multilinear extension, so that its
@@ -106,6 +106,10 @@ class Ising(AbstractLatticeEnergy):
         """
         field = self.local_field(x)[site]
         return jnp.stack([-field, field])
+
+    def pair_terms(self, cond: Cond = None) -> PairTerms:
+        """-J x_a x_b = J - 2 J [x_a = x_b]."""
+        return PairTerms(self.pairs, 2.0 * self.strengths, jnp.stack([-self.fields, self.fields], axis=1))
 
     def _one_sample(self, x: Array) -> None:
         if x.shape != self.fields.shape:

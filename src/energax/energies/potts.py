@@ -18,13 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Scalar
 
-from energax.core import AbstractLatticeEnergy, Cond, checks
+from energax.core import AbstractLatticeEnergy, AbstractPairEnergy, Cond, PairTerms, checks
 
 from .bands import Bands, bands
 from .ising import check_pairs, lattice_edges
 
 
-class Potts(AbstractLatticeEnergy):
+class Potts(AbstractLatticeEnergy, AbstractPairEnergy):
     """E(x) = -sum over edges (a, b) of J_ab [a and b in one state] - sum_i H_i,state(i), x one-hot [sites, states].
 
     An edge that is listed twice counts twice. At x between the states E is the multilinear extension: x_a . x_b stands
@@ -112,6 +112,10 @@ class Potts(AbstractLatticeEnergy):
         Costs as much as all local fields: a sweep over sites should ask `local_field` for many of them at once.
         """
         return self.local_field(x)[site]
+
+    def pair_terms(self, cond: Cond = None) -> PairTerms:
+        """As they are."""
+        return PairTerms(self.pairs, self.strengths, self.fields)
 
     def _one_sample(self, x: Array) -> None:
         if x.shape != self.fields.shape:

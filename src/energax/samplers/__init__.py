@@ -36,6 +36,7 @@ from .checkerboard import (
     checkerboard as checkerboard,
     colouring as colouring,
 )
+from .clusters import cluster_labels as cluster_labels
 from .cycle import Cycle as Cycle, CycleInfo as CycleInfo, CycleState as CycleState
 from .dmala import DMALA as DMALA, DMALAInfo as DMALAInfo, DMALAState as DMALAState
 from .dula import DULA as DULA, DULAInfo as DULAInfo, DULAState as DULAState
@@ -102,9 +103,15 @@ from .svgd import (
     stein_direction as stein_direction,
     svgd as svgd,
 )
+from .swendsen_wang import (
+    SwendsenWang as SwendsenWang,
+    SwendsenWangInfo as SwendsenWangInfo,
+    SwendsenWangState as SwendsenWangState,
+)
 from .ula import ULA as ULA, ULAInfo as ULAInfo, ULAState as ULAState
 from .underdamped import (
     Underdamped as Underdamped,
     UnderdampedInfo as UnderdampedInfo,
     UnderdampedState as UnderdampedState,
 )
+from .wolff import Wolff as Wolff, WolffInfo as WolffInfo, WolffState as WolffState
