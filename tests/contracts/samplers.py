@@ -14,9 +14,12 @@ from energax.samplers import (
     MALA,
     ULA,
     Barker,
+    LeimkuhlerMatthews,
     ParallelTempering,
+    PreconditionedULA,
     RandomWalk,
     SimulatedTempering,
+    TamedULA,
     Underdamped,
     multinomial_hmc,
     nuts,
@@ -34,6 +37,9 @@ class Member(NamedTuple):
 
 MEMBERS = {
     "ula": Member(lambda: ULA(0.1), exact=False, gradients=1),
+    "tamed ula": Member(lambda: TamedULA(0.1), exact=False, gradients=1),
+    "leimkuhler-matthews": Member(lambda: LeimkuhlerMatthews(0.1), exact=False, gradients=1),
+    "preconditioned ula": Member(lambda: PreconditionedULA(0.1, 0.8), exact=False, gradients=1),
     "mala": Member(lambda: MALA(0.1), exact=True, gradients=1),
     "hmc": Member(lambda: HMC(0.25, 4), exact=True, gradients=4),
     "underdamped": Member(lambda: Underdamped(0.5), exact=False, gradients=1),

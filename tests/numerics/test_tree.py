@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from energax.numerics import add_scaled, all_finite, dot, global_norm, normal_like, squared_norm, where
+from energax.numerics import add_scaled, all_finite, dot, global_norm, normal_like, scaled, squared_norm, where
 
 TREE = {"a": jnp.arange(3.0), "b": (jnp.ones((2, 2)), jnp.array(7, jnp.int32))}
 
@@ -48,3 +48,26 @@ def test_choice_and_sum():
 def test_all_finite_sees_one_bad_entry(bad):
     assert bool(all_finite(TREE))
     assert not bool(all_finite(TREE | {"a": jnp.array([0.0, bad])}))
+
+
+def test_a_scale_is_a_number_or_a_tree_or_a_prefix():
+    ones = {"a": jnp.ones(2), "b": (jnp.ones(2, jnp.bfloat16), jnp.ones((2, 2)))}
+    for scale in (3.0, {"a": 3.0, "b": jnp.float32(3.0)}, jax.tree.map(lambda leaf: 3 * leaf, ones)):
+        triple = scaled(scale, ones)
+        assert jax.tree.map(lambda leaf: leaf.dtype, triple) == jax.tree.map(lambda leaf: leaf.dtype, ones)
+        jax.tree.map(lambda leaf: np.testing.assert_array_equal(leaf, 3 * np.ones(leaf.shape)), triple)
+        jax.tree.map(np.testing.assert_array_equal, add_scaled(ones, scale, ones), scaled(4.0, ones))
+    assert float(scaled(2.0, 1.5)) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("scale", "message"),
+    [
+        (jnp.ones(3), r"of a leaf's shape \(2,\); got shape \(3,\)"),
+        ({"a": jnp.ones((2, 1))}, r"of a leaf's shape \(2,\); got shape \(2, 1\)"),
+        ({"b": 1.0}, "must be a number or a tree like x"),
+    ],
+)
+def test_a_scale_that_does_not_fit_is_refused(scale, message):
+    with pytest.raises(ValueError, match=message):
+        add_scaled({"a": jnp.ones(2)}, scale, {"a": jnp.ones(2)})

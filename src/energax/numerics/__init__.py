@@ -30,6 +30,8 @@ from .tree import (
     dot as dot,
     global_norm as global_norm,
     normal_like as normal_like,
+    per_leaf as per_leaf,
+    scaled as scaled,
     squared_norm as squared_norm,
     where as where,
     where_rows as where_rows,

@@ -82,14 +82,52 @@ def where_rows(take: Bool[Array, " rows"], a: PyTree, b: PyTree) -> PyTree:
     return jax.tree.map(lambda u, v: jnp.where(jnp.reshape(take, (-1,) + (1,) * (u.ndim - 1)), u, v), a, b)
 
 
-def add_scaled(a: PyTree, scale: float | Scalar, b: PyTree) -> PyTree:
+def add_scaled(a: PyTree, scale: float | Scalar | PyTree, b: PyTree) -> PyTree:
     """a + scale * b, in the dtype of `a`'s leaves.
+
+    Args:
+        a: A tree of arrays.
+        scale: A number for all, or a tree like `a` (or a prefix of it) whose leaves are numbers or have `a`'s shapes.
+        b: A tree like `a`.
+
+    Raises:
+        ValueError: `scale` fits neither way.
 
     Example:
         >>> add_scaled(jnp.ones(2), -2.0, jnp.ones(2)).tolist()
         [-1.0, -1.0]
+        >>> add_scaled(jnp.ones(2), jnp.array([1.0, 3.0]), jnp.ones(2)).tolist()
+        [2.0, 4.0]
     """
-    return jax.tree.map(lambda u, v: u + jnp.asarray(scale, u.dtype) * v.astype(u.dtype), a, b)
+    return jax.tree.map(lambda u, s, v: u + jnp.asarray(s, u.dtype) * v.astype(u.dtype), a, per_leaf(scale, a), b)
+
+
+def scaled(scale: float | Scalar | PyTree, tree: PyTree) -> PyTree:
+    """scale * tree, in the dtype of `tree`'s leaves; `scale` as in `add_scaled`.
+
+    Example:
+        >>> scaled({"a": 2.0, "b": jnp.array([1.0, 3.0])}, {"a": jnp.ones(1), "b": jnp.ones(2)})["b"].tolist()
+        [1.0, 3.0]
+    """
+    tree = jax.tree.map(jnp.asarray, tree)
+    return jax.tree.map(lambda s, v: jnp.asarray(s, v.dtype) * v, per_leaf(scale, tree), tree)
+
+
+def per_leaf(scale: float | Scalar | PyTree, tree: PyTree) -> PyTree:
+    """`scale` with one entry for every leaf of `tree`: a number, or an array in the leaf's shape.
+
+    Raises:
+        ValueError: `scale` is neither a number nor a tree like `tree` (or a prefix of it).
+    """
+    try:
+        whole = jax.tree.broadcast(scale, tree)
+    except ValueError as error:
+        got, wanted = jax.tree.structure(scale), jax.tree.structure(tree)
+        raise ValueError(f"scale must be a number or a tree like x, {wanted}; got {got}.") from error
+    for entry, leaf in zip(jax.tree.leaves(whole), jax.tree.leaves(tree), strict=True):
+        if jnp.shape(entry) not in ((), leaf.shape):
+            raise ValueError(f"scale must be a number or of a leaf's shape {leaf.shape}; got shape {jnp.shape(entry)}.")
+    return whole
 
 
 def all_finite(tree: PyTree) -> Bool[Array, ""]:

@@ -53,6 +53,11 @@ from .independence import (
     IndependenceState as IndependenceState,
 )
 from .ladder import Ladder as Ladder, adapt_ladder as adapt_ladder, equal_steps as equal_steps
+from .leimkuhler_matthews import (
+    LeimkuhlerMatthews as LeimkuhlerMatthews,
+    LeimkuhlerMatthewsInfo as LeimkuhlerMatthewsInfo,
+    LeimkuhlerMatthewsState as LeimkuhlerMatthewsState,
+)
 from .mala import MALA as MALA, MALAInfo as MALAInfo, MALAState as MALAState
 from .moments import Moments as Moments, first_two as first_two, moments as moments
 from .multispin import MultispinRun as MultispinRun, multispin as multispin
@@ -62,6 +67,11 @@ from .parallel_tempering import (
     ParallelTemperingState as ParallelTemperingState,
     tempered_energy as tempered_energy,
     tempered_joint as tempered_joint,
+)
+from .preconditioned_ula import (
+    PreconditionedULA as PreconditionedULA,
+    PreconditionedULAInfo as PreconditionedULAInfo,
+    PreconditionedULAState as PreconditionedULAState,
 )
 from .random_scan_gibbs import (
     RandomScanGibbs as RandomScanGibbs,
@@ -108,6 +118,7 @@ from .swendsen_wang import (
     SwendsenWangInfo as SwendsenWangInfo,
     SwendsenWangState as SwendsenWangState,
 )
+from .tamed_ula import TamedULA as TamedULA, TamedULAInfo as TamedULAInfo, TamedULAState as TamedULAState
 from .ula import ULA as ULA, ULAInfo as ULAInfo, ULAState as ULAState
 from .underdamped import (
     Underdamped as Underdamped,
