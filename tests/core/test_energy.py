@@ -88,3 +88,11 @@ def test_a_density_is_an_energy_with_log_z_zero():
     grid = jnp.linspace(-8.0, 8.0, 2001)
     values = jax.vmap(Normal(1).energy())(grid[:, None])
     assert jnp.abs(jnp.log(jnp.sum(jnp.exp(-values)) * (grid[1] - grid[0]))) < 1e-4
+
+
+def test_the_start_of_a_path_is_finite_where_the_target_is_not():
+    wall = FunctionEnergy(lambda x: jnp.where(x[0] > 0.0, 0.0, jnp.inf))
+    path = GeometricPath(Normal(2), wall)
+    outside = jnp.array([-1.0, 0.0])
+    assert path.at(0.0)(outside) == Normal(2).energy()(outside)
+    assert not jnp.isfinite(path.at(0.5)(outside))

@@ -2,18 +2,16 @@
 
 import itertools
 import math
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 import pytest
-from jaxtyping import Array, Bool, Float, Scalar
 
-from energax.core import AbstractSampler
 from energax.energies import BernoulliRBM, IndependentBits, RBMPath, enumerate_exact, rbm_exact, rbm_samples
 from energax.free_energy import ais, bracket, reverse_ais
+from energax.samplers import BlockGibbs
 
 # the sum over all 2^16 joint states in double precision, by another program
 MEAN_V = [0.8395859098, 0.1984309265, 0.738496046534, 0.297868271229, 0.715571309]
@@ -175,6 +173,16 @@ def test_draws_of_all_kinds_have_their_laws(key):
         judge_draws(given_h, p[:, 4] / p[:, 4].sum(), v)
 
 
+def test_twenty_units_are_summed_in_blocks(key):
+    # hidden biases alone differ from unit to unit: log Z = 3 log 2 + sum log(1 + exp(c)), for 2^20 states
+    bias = jnp.linspace(-1.0, 1.0, 20)
+    rbm = BernoulliRBM(jnp.zeros((30, 20)), jnp.zeros(30), bias)
+    exact = rbm_exact(rbm)
+    np.testing.assert_allclose(exact.log_z, 30 * np.log(2) + np.sum(np.logaddexp(0, np.asarray(bias))), rtol=1e-6)
+    np.testing.assert_allclose(exact.hidden, jax.nn.sigmoid(bias), rtol=1e-5)
+    np.testing.assert_allclose(exact.products, np.full((30, 1), 0.5) * exact.hidden, rtol=1e-9)
+
+
 def test_exact_samples_of_isolated_modes(key):
     # 14 modes of nearly equal mass; a draw lies on a mode with probability .988
     exact, found = pattern_machine(16.0), rbm_samples(key, pattern_machine(16.0), 14_000)
@@ -185,31 +193,6 @@ def test_exact_samples_of_isolated_modes(key):
 
 
 # --- the path ---
-
-
-class BlockState(NamedTuple):
-    x: Float[Array, " visible"]
-
-
-class BlockInfo(NamedTuple):
-    energy: Scalar
-    acceptance: Scalar
-    divergent: Bool[Array, ""]
-
-
-class Block(AbstractSampler):
-    """Hidden, then visible: the smallest kernel that walks the path."""
-
-    def init(self, energy, x):
-        return BlockState(x)
-
-    def refresh(self, energy, state):
-        return state
-
-    def step(self, key, energy, state):
-        down, up = jax.random.split(key)
-        x = energy.sample_visible(up, energy.sample_hidden(down, state.x))
-        return BlockState(x), BlockInfo(energy(x), jnp.ones(()), ~jnp.isfinite(energy(x)))
 
 
 class BasePath(RBMPath):
@@ -257,8 +240,8 @@ def test_base_rates_of_data():
 
 def test_ais_along_the_path_brackets_the_exact_log_z(key):
     log_z = 15.437397655636833 - 2.5
-    up = ais(key, path(), Block(), num_chains=1000, **OPTIONS)
-    down = reverse_ais(key, path(), Block(), rbm_samples(key, path().target, 1000), start="exact", **OPTIONS)
+    up = ais(key, path(), BlockGibbs(), num_chains=1000, **OPTIONS)
+    down = reverse_ais(key, path(), BlockGibbs(), rbm_samples(key, path().target, 1000), start="exact", **OPTIONS)
     assert float(up.std_error) < 0.02
     assert abs(float(up.log_z) - log_z) < 4 * float(up.std_error)
     assert abs(float(down.log_z) - log_z) < 4 * float(down.std_error)
@@ -276,7 +259,7 @@ def test_planted_bugs_of_the_path_are_caught(key):
     judge_first_weight(path())
     with pytest.raises(AssertionError):
         judge_first_weight(path(BasePath))
-    up = ais(key, path(SlowPath), Block(), num_chains=1000, **OPTIONS)
+    up = ais(key, path(SlowPath), BlockGibbs(), num_chains=1000, **OPTIONS)
     assert abs(float(up.log_z) - 12.937397655636833) > 10 * float(up.std_error)
 
 

@@ -10,7 +10,10 @@ from .generator import AbstractDensity
 
 
 class AbstractPath(eqx.Module):
-    """A family of energies: at(0) is `base.energy()`, of which exact samples can be had; at(1) is the target."""
+    """A family of energies: at(0) is `base.energy()`, of which exact samples can be had; at(1) is the target.
+
+    `at(0.0)` with a Python number is finite wherever the base is, and of the kind that a kernel of the path asks for.
+    """
 
     base: eqx.AbstractVar[AbstractDensity]
 
@@ -33,4 +36,6 @@ class GeometricPath(AbstractPath):
     target: AbstractEnergy
 
     def at(self, s: float | Scalar) -> AbstractEnergy:
+        if isinstance(s, float | int) and s == 0:  # 0 * E_1 would be no number where E_1 is infinite
+            return self.base.energy()
         return Sum((Tempered(self.base.energy(), 1.0 - s), Tempered(self.target, s)))

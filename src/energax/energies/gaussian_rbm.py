@@ -100,10 +100,6 @@ class GaussianRBM(AbstractHiddenBits):
         volume = 0.5 * jnp.sum(self.log_variances) + 0.5 * push.size * math.log(2.0 * math.pi)
         return -jnp.sum(self.hidden_bias * h) - gain - volume
 
-    def num_hidden(self) -> int:
-        """How many hidden units."""
-        return self.weights.shape[1]
-
     def at_beta(self, beta: float | Scalar) -> "GaussianRBM":
         """The machine of the joint energy beta E(v, h): variances over beta, hidden biases times beta.
 

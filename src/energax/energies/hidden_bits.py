@@ -8,6 +8,7 @@ What differs: one file holds it for Bernoulli, Gaussian and one-hot visible unit
 
 import abc
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Scalar
@@ -21,6 +22,8 @@ class AbstractHiddenBits(AbstractBipartiteEnergy):
 
     `beta * energy` tempers the free energy and is bipartite no more; `energy.at_beta(beta)` tempers the joint energy.
     """
+
+    hidden_bias: eqx.AbstractVar[Float[Array, " hidden"]]
 
     @abc.abstractmethod
     def visible_energy(self, v: Array) -> Scalar:
@@ -39,8 +42,12 @@ class AbstractHiddenBits(AbstractBipartiteEnergy):
         """-log of exp(-E(v, h)) summed (integrated) over v, in nats."""
 
     @abc.abstractmethod
+    def at_beta(self, beta: float | Scalar) -> "AbstractHiddenBits":
+        """The machine of the joint energy beta E(v, h)."""
+
     def num_hidden(self) -> int:
         """How many hidden units."""
+        return self.hidden_bias.shape[0]
 
     def __call__(self, x: Array, cond: Cond = None) -> Scalar:
         """The free energy of the visible units, in nats."""

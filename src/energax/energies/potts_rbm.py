@@ -84,10 +84,6 @@ class PottsRBM(AbstractHiddenBits):
         """-log sum_v exp(-E(v, h)) in nats."""
         return -jnp.sum(self.hidden_bias * h) - jnp.sum(jax.nn.logsumexp(self.visible_given(h), axis=-1))
 
-    def num_hidden(self) -> int:
-        """How many hidden units."""
-        return self.weights.shape[2]
-
     def at_beta(self, beta: float | Scalar) -> "PottsRBM":
         """The machine of the joint energy beta E(v, h): every parameter times beta.
 

@@ -89,10 +89,6 @@ class BernoulliRBM(AbstractHiddenBits):
         """-log sum_v exp(-E(v, h)) in nats."""
         return self.offset - jnp.sum(self.hidden_bias * h) - jnp.sum(jax.nn.softplus(self.visible_given(h)))
 
-    def num_hidden(self) -> int:
-        """How many hidden units."""
-        return self.weights.shape[1]
-
     def at_beta(self, beta: float | Scalar) -> "BernoulliRBM":
         """The machine of the joint energy beta E(v, h): every parameter times beta.
 

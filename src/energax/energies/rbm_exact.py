@@ -8,7 +8,8 @@ Exact to rounding (1e-12). Cost: 2^units closed sums; of a Bernoulli machine the
 Where it fails: more than 20 units in the layer are refused.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -54,16 +55,18 @@ def rbm_exact(model: AbstractHiddenBits) -> RBMExact:
         >>> round(exact.log_z, 6), exact.visible.round(6).tolist()  # 5 log 2
         (3.465736, [0.5, 0.5, 0.5])
     """
-    model, is_turned = _small_side("rbm_exact", model)
-    states, free, energies, means = _table(model)
-    log_z = float(np.logaddexp.reduce(-free))
-    p = np.exp(-free - log_z)
-    inner = np.tensordot(p, states, 1)
-    outer = np.tensordot(p, means, 1)
-    products = np.tensordot(means, p[:, None] * states, ((0,), (0,)))
+    small, is_turned = _small_side("rbm_exact", model)
+    log_z = float(np.logaddexp.reduce(-_free_energies(small)))
+    energy, inner, outer, products = 0.0, np.zeros(()), np.zeros(()), np.zeros(())
+    for states, (free, energies, means) in _blocks(small, _given_hidden):
+        p = np.exp(-free - log_z)
+        energy += float(p @ energies)
+        inner = inner + p @ states
+        outer = outer + np.tensordot(p, means, 1)
+        products = products + np.tensordot(means, p[:, None] * states, ((0,), (0,)))
     if is_turned:
         outer, inner, products = inner, outer, products.T
-    return RBMExact(log_z, float(p @ energies), outer, inner, products)
+    return RBMExact(log_z, energy, outer, inner, products)
 
 
 def rbm_samples(key: Key, model: AbstractHiddenBits, num: int) -> Array:
@@ -85,14 +88,15 @@ def rbm_samples(key: Key, model: AbstractHiddenBits, num: int) -> Array:
     checks.count("rbm_samples", "num", num)
     checks.typed_key("rbm_samples", key)
     small, is_turned = _small_side("rbm_samples", model)
-    states, free, _, _ = _table(small)
+    free = _free_energies(small)
     choose, rest = jax.random.split(key)
     ladder = np.cumsum(np.exp(np.min(free) - free))
     # two words a draw: 48 bits, so that states of probability 1e-12 have theirs
     coarse, fine = np.asarray(jax.random.bits(choose, (2, num), jnp.uint32) >> 8, np.float64)
     level = (coarse + fine * 2.0**-24) * 2.0**-24 * ladder[-1]
-    rows = np.minimum(np.searchsorted(ladder, level, side="right"), len(ladder) - 1)
-    h = jnp.asarray(states[rows], model.hidden_bias.dtype)  # type: ignore[attr-defined]
+    code = np.minimum(np.searchsorted(ladder, level, side="right"), len(ladder) - 1)
+    states = (code[:, None] >> np.arange(small.num_hidden())) & 1  # as `state_blocks` numbers them
+    h = jnp.asarray(states, small.hidden_bias.dtype)
     if is_turned:
         return h
     return _draw(rest, small, h)
@@ -115,23 +119,25 @@ def _small_side(owner: str, model: AbstractHiddenBits) -> tuple[AbstractHiddenBi
     return model, is_turned
 
 
-def _table(model: AbstractHiddenBits) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """All hidden states, and of each -log of the sum over v, the mean energy and the mean of v given it."""
+def _blocks(model: AbstractHiddenBits, function: Callable) -> Iterator[tuple[np.ndarray, Any]]:
+    """All hidden states in blocks, and of each what `function(model, h)` gives, in double precision."""
     with jax.enable_x64(True):
         double = jax.tree.map(lambda a: jnp.asarray(np.asarray(a, np.float64)) if eqx.is_inexact_array(a) else a, model)
+        rows = eqx.filter_jit(jax.vmap(function, in_axes=(None, 0)))
+    for block in state_blocks(model.num_hidden(), 0.0, 1.0):
+        with jax.enable_x64(True):
+            found = jax.tree.map(np.asarray, rows(double, jnp.asarray(block)))
+        yield block, found
 
-        @eqx.filter_jit
-        def rows(double, block):
-            def row(h):
-                # d/d beta of -log sum_v exp(-beta E(v, h)) at beta = 1 is the mean of E given h
-                free, mean = jax.jvp(
-                    lambda beta: double.at_beta(beta).hidden_free_energy(h), (jnp.ones(()),), (jnp.ones(()),)
-                )
-                return free, mean, double.visible_mean(h)
 
-            return jax.vmap(row)(block)
+def _free_energies(model: AbstractHiddenBits) -> np.ndarray:
+    """-log of exp(-E(v, h)) summed over v, for every h."""
+    return np.concatenate([free for _, free in _blocks(model, lambda model, h: model.hidden_free_energy(h))])
 
-        blocks = list(state_blocks(model.num_hidden(), 0.0, 1.0))
-        found = [[np.asarray(part) for part in rows(double, jnp.asarray(block))] for block in blocks]
-    free, energies, means = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return np.concatenate(blocks), free, energies, means
+
+def _given_hidden(model: AbstractHiddenBits, h: Array) -> tuple[Array, Array, Array]:
+    """The free energy of h, and the means of E and of v given it."""
+    # d/d beta of -log sum_v exp(-beta E(v, h)) at beta = 1 is the mean of E given h
+    one = jnp.ones(())
+    free, energy = jax.jvp(lambda beta: model.at_beta(beta).hidden_free_energy(h), (one,), (one,))
+    return free, energy, model.visible_mean(h)

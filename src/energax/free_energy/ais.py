@@ -180,7 +180,7 @@ def annealed_weights(
     Returns:
         Log weights (nats), final positions, mean acceptance of each move.
     """
-    chains = init_chains(sampler, path.base.energy(), xs)
+    chains = init_chains(sampler, path.at(0.0), xs)
     log_weights = jnp.zeros(jax.tree.leaves(xs)[0].shape[0], betas.dtype)
 
     def move(carry, k):

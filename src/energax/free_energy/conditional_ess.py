@@ -150,7 +150,7 @@ def _adapt(key, path, kernel, xs, kept, target, threshold, num_steps, resampling
         return populations._replace(chains=chains), log_step
 
     settle_key, key = jax.random.split(key)
-    populations, log_step = settle(settle_key, path.base.energy(), populations, log_step, _SETTLE)
+    populations, log_step = settle(settle_key, path.at(0.0), populations, log_step, _SETTLE)
 
     def step(carry):
         populations, log_step, betas, steps, count = carry

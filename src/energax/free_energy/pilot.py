@@ -119,7 +119,7 @@ def _pilot(key, path, sampler, betas, step_sizes, target, num_chains, dwell, ste
     """
     start, walk = jax.random.split(key)
     xs = jax.vmap(path.base.sample)(chain_keys(start, num_chains))
-    chains = init_chains(sampler, path.base.energy(), xs)
+    chains = init_chains(sampler, path.at(0.0), xs)
     places = jnp.repeat(jnp.arange(betas.shape[0] - 1), dwell)
     index = jnp.concatenate([jnp.zeros(_SETTLE, places.dtype), places])
     first = jnp.log(sampler.step_size) if adaptive else jnp.zeros((), betas.dtype)

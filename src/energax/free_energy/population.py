@@ -42,7 +42,7 @@ class Turned(NamedTuple):
 def populate(kernel: Kernel, path: AbstractPath, xs: X, dtype: jnp.dtype) -> Population:
     """A population of equal weights at exact base samples `xs` (particles on axis 0)."""
     zeros = jnp.zeros(jax.tree.leaves(xs)[0].shape[0], dtype)
-    return Population(enter(kernel, path.base.energy(), xs), zeros, jnp.zeros((), dtype))
+    return Population(enter(kernel, path.at(0.0), xs), zeros, jnp.zeros((), dtype))
 
 
 def turn(

@@ -137,7 +137,7 @@ def _walk(
 ) -> tuple[Float[Array, "nodes two chains"], Float[Array, " nodes"]]:
     """-> (mean slope of each chain over the first and the second half of the draws, mean acceptance)."""
     xs = jax.vmap(path.base.sample)(chain_keys(start_key, num_chains))
-    chains = init_chains(sampler, path.base.energy(), xs)
+    chains = init_chains(sampler, path.at(0.0), xs)
     early = num_draws // 2
 
     def at_node(chains, k):
