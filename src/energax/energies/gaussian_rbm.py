@@ -2,7 +2,7 @@
 
 Source: Welling, Rosen-Zvi and Hinton (2004), Exponential family harmoniums with an application to information
 retrieval, NIPS 17; the parameters as in Cho, Ilin and Raiko (2011), Improved learning of Gaussian-Bernoulli restricted
-Boltzmann machines, doi:10.1007/978-3-642-21735-7_2, eq. (2), so that the mean of v given h does not depend on the
+Boltzmann machines, doi:10.1007/978-3-642-21735-7_2, so that the mean of v given h does not depend on the
 variances.
 Exact: both conditionals, the free energy; log Z, moments and samples by the sum over 2^hidden Gaussian integrals in
 `rbm_exact.py`. Cost: visible times hidden operations per value and per half of a Gibbs sweep.

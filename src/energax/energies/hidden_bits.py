@@ -1,7 +1,7 @@
 """Bipartite energies whose hidden units are bits: all that follows from the energy's being linear in them.
 
 Source: Welling, Rosen-Zvi and Hinton (2004), Exponential family harmoniums with an application to information
-retrieval, NIPS 17, section 2. With E(v, h) = A(v) - h . a(v) the hidden units are independent given v, with logits
+retrieval, NIPS 17. With E(v, h) = A(v) - h . a(v) the hidden units are independent given v, with logits
 a(v), and E(v) = -log sum_h exp(-E(v, h)) = A(v) - sum_j log(1 + exp(a_j(v))).
 What differs: one file holds it for Bernoulli, Gaussian and one-hot visible units, which differ in A, a and p(v | h).
 """

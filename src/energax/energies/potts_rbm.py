@@ -1,7 +1,7 @@
 """The restricted Boltzmann machine with one-hot visible units: sites of several states and bits behind them.
 
 Source: Salakhutdinov, Mnih and Hinton (2007), Restricted Boltzmann machines for collaborative filtering,
-doi:10.1145/1273496.1273596, eqs (1) to (4); for sequences, Tubiana, Cocco and Monasson (2019), Learning protein
+doi:10.1145/1273496.1273596; for sequences, Tubiana, Cocco and Monasson (2019), Learning protein
 constitutive motifs from sequence data, doi:10.7554/eLife.39397.
 Exact: both conditionals, the free energy; log Z, moments and samples by enumeration of the hidden layer in
 `rbm_exact.py`. Cost: sites times states times hidden operations per value and per half of a Gibbs sweep.

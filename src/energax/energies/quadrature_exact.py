@@ -1,6 +1,6 @@
 """log Z and averages of any energy of one or two numbers, by Gauss-Legendre quadrature in double precision.
 
-Source: Davis and Rabinowitz (1984), Methods of numerical integration, 2nd edition, section 2.9 (compound rules):
+Source: Davis and Rabinowitz (1984), Methods of numerical integration, 2nd edition, chapter 2 (compound rules):
 panels of 25 Gauss-Legendre nodes on every axis of a box.
 What differs: the rule is run twice, the second time with twice the panels, and the change is reported.
 Exact to rounding for a smooth energy once a panel is a few of its narrowest widths; an `observe` that jumps inside the

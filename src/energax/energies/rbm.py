@@ -3,7 +3,7 @@
 Source: Smolensky (1986), Information processing in dynamical systems: foundations of harmony theory, in Parallel
 distributed processing, volume 1, chapter 6; Hinton (2002), Training products of experts by minimizing contrastive
 divergence, doi:10.1162/089976602760128018; Fischer and Igel (2014), Training restricted Boltzmann machines,
-doi:10.1016/j.patcog.2013.05.025, section 4.
+doi:10.1016/j.patcog.2013.05.025.
 Exact: both conditionals, the free energy; log Z, moments and samples by enumeration of the smaller layer in
 `rbm_exact.py`. Cost: visible times hidden operations per value and per half of a Gibbs sweep.
 Where samplers fail on it: strong weights make isolated modes (one hidden unit a pattern), between which block Gibbs

@@ -1,7 +1,7 @@
 """log Z, moments and independent samples of small restricted Boltzmann machines, by the sum over one layer.
 
 Source: the sum over the states of one layer, the other being summed in closed form: Salakhutdinov and Murray (2008), On
-the quantitative analysis of deep belief networks, doi:10.1145/1390156.1390266, section 4, who check their estimates so.
+the quantitative analysis of deep belief networks, doi:10.1145/1390156.1390266, who check their estimates so.
 What differs: it runs in double precision and in blocks, and the mean energy is a derivative in beta of each state's
 closed sum, so that one code serves Bernoulli, Gaussian and one-hot visible units.
 Exact to rounding (1e-12). Cost: 2^units closed sums; of a Bernoulli machine the smaller layer is the one enumerated.

@@ -1,7 +1,7 @@
 """The path of joint parameters from a base-rate machine to a restricted Boltzmann machine, for AIS by block Gibbs.
 
 Source: Salakhutdinov and Murray (2008), On the quantitative analysis of deep belief networks,
-doi:10.1145/1390156.1390266, eqs (15) to (17), with the base's weights and hidden biases at zero.
+doi:10.1145/1390156.1390266 (AIS for machines), with the base's weights and hidden biases at zero.
 What differs: the base's hidden units then carry no information and are summed out, so that every member of the path is
 one machine with parameters (s W, (1 - s) b_0 + s b, s c) and a constant, chosen so that the member at 0 is the
 normalised base density over v. It differs from `GeometricPath`, whose members are no machines.

@@ -3,7 +3,7 @@
 Source: Goodman and Weare (2010), Ensemble samplers with affine invariance, doi:10.2140/camcos.2010.5.65, where it is a
 test density.
 Exact: log Z, samples, density, since x_0 is Gaussian and so is x_1 given it. Cost: a few operations per value.
-Where samplers fail on it: the valley is 100 times longer than wide, and it turns, so that no linear map mends it.
+Where samplers fail on it: the valley is tens of times longer than wide, and it turns, so that no linear map mends it.
 """
 
 import math
