@@ -38,7 +38,19 @@ def folder(tmp_path):
 def test_version_and_help(call):
     assert call("--version").stdout == "energax 0.1.0\n"
     shown = call("--help").stdout
-    for verb in ("train", "sample", "evaluate", "logz", "report", "resume", "runs", "recipes", "data", "doctor"):
+    for verb in (
+        "train",
+        "sample",
+        "evaluate",
+        "logz",
+        "report",
+        "resume",
+        "physics",
+        "runs",
+        "recipes",
+        "data",
+        "doctor",
+    ):
         assert verb in shown
         assert call(verb, "--help").exit_code == 0
 

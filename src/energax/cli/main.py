@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import data, doctor, measure, recipes, runs, train
+from . import data, doctor, measure, physics, recipes, runs, train
 from .outcome import Guarded
 
 app = typer.Typer(
@@ -20,13 +20,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-TRAINING, MODELS, LOOKING = "Train", "Use a trained model", "Look around"
+TRAINING, MODELS, PHYSICS, LOOKING = "Train", "Use a trained model", "Statistical physics", "Look around"
 app.command(rich_help_panel=TRAINING)(train.train)
 app.command(rich_help_panel=TRAINING)(train.resume)
 app.command(rich_help_panel=MODELS)(measure.sample)
 app.command(rich_help_panel=MODELS)(measure.evaluate)
 app.command(rich_help_panel=MODELS)(measure.logz)
 app.command(rich_help_panel=MODELS)(measure.report)
+app.add_typer(physics.app, name="physics", rich_help_panel=PHYSICS)
 app.command(rich_help_panel=LOOKING)(runs.runs)
 app.add_typer(recipes.app, name="recipes", rich_help_panel=LOOKING)
 app.add_typer(data.app, name="data", rich_help_panel=LOOKING)

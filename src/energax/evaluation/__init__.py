@@ -66,4 +66,10 @@ from .transitions import (
     exactness as exactness,
     probabilities as probabilities,
     transition_matrix as transition_matrix,
+from .temperature_sweep import (
+    Curve as Curve,
+    Exact as Exact,
+    SweepRow as SweepRow,
+    ising_curves as ising_curves,
+    ising_sweep as ising_sweep,
 )

@@ -138,6 +138,22 @@ def draw(
         height: Inches.
         wide: Whether the page gives it the whole width.
     """
+    content = _rendered(paint, width, height, "svg", metadata={"Date": None, "Creator": None})
+    return Panel(name, title, caption, alt, "svg", content, round(96 * width), round(96 * height), wide)
+
+
+def png(paint: Callable[[Figure], None], *, width: float = WIDTH, height: float = HEIGHT) -> bytes:
+    """The same picture as pixels, for a folder that somebody opens without a browser.
+
+    Args:
+        paint: Draws on the figure, as in `draw`.
+        width: Inches.
+        height: Inches.
+    """
+    return _rendered(paint, width, height, "png", metadata={"Software": None})
+
+
+def _rendered(paint: Callable[[Figure], None], width: float, height: float, suffix: str, metadata: dict) -> bytes:
     with mpl.rc_context(_style()):
         figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03))
         with warnings.catch_warnings():
@@ -146,8 +162,8 @@ def draw(
             warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
             paint(figure)
             buffer = io.BytesIO()
-            figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return Panel(name, title, caption, alt, "svg", buffer.getvalue(), round(96 * width), round(96 * height), wide)
+            figure.savefig(buffer, format=suffix, metadata=metadata)
+    return buffer.getvalue()
 
 
 def axes(figure: Figure, xlabel: str = "", ylabel: str = "") -> Axes:

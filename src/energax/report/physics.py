@@ -1,0 +1,105 @@
+"""A temperature sweep as a figure and as files: estimates with error bars on the exact curves."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from energax.evaluation.temperature_sweep import Curve, SweepRow
+from energax.runtime.disk import write_atomically
+
+from .canvas import BLUE, DASHES, GREEN, SOFT, draw, png
+
+LABELS = {
+    "energy": "energy per site (J)",
+    "joint_energy": "energy E(v, h) (nats)",
+    "specific_heat": "specific heat per site (k)",
+    "abs_magnetisation": "|magnetisation|",
+    "order_parameter": "order parameter",
+    "binder": "Binder cumulant",
+    "order_binder": "Binder cumulant",
+    "abs_susceptibility": "susceptibility of |m|",
+    "order_susceptibility": "susceptibility",
+}
+WIDTH, HEIGHT = 8.0, 5.6  # inches
+
+
+def write_sweep(
+    folder: Path,
+    title: str,
+    rows: Sequence[SweepRow],
+    curves: Sequence[Curve],
+    shown: Sequence[str],
+    facts: Mapping[str, Any],
+    critical: float | None = None,
+) -> dict[str, Path]:
+    """Writes sweep.json, sweep.svg and sweep.png into `folder` -> their paths.
+
+    Args:
+        folder: Made if it is not there; files of an earlier sweep are replaced whole.
+        title: What was swept.
+        rows: One a temperature.
+        curves: Exact curves.
+        shown: Observables of the four panels.
+        facts: What else belongs into sweep.json (settings, seed).
+        critical: Inverse critical temperature, for a line.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def paint(figure: Figure) -> None:
+        figure.suptitle(title)
+        for place, name in enumerate(shown):
+            _panel(figure.add_subplot(2, 2, place + 1), name, rows, curves, critical)
+
+    alt = f"{title}: {', '.join(LABELS[name] for name in shown)} against inverse temperature, with exact curves."
+    svg = draw("sweep", title, "", alt, paint, width=WIDTH, height=HEIGHT).content
+    record = {"title": title, **facts, "rows": [as_dict(row) for row in rows]}
+    contents = {
+        "sweep.json": json.dumps(record, indent=1).encode(),
+        "sweep.svg": svg,
+        "sweep.png": png(paint, width=WIDTH, height=HEIGHT),
+    }
+    for name, content in contents.items():
+        write_atomically(folder / name, [content])
+    return {name.partition(".")[2]: folder / name for name in contents}
+
+
+def as_dict(row: SweepRow) -> dict[str, Any]:
+    """One temperature as plain numbers; an error bar that is infinite is None."""
+    observables: dict[str, dict[str, Any]] = {
+        name: {
+            "value": float(found.value),
+            "se": float(found.std_error) if np.isfinite(found.std_error) else None,
+            "autocorrelation_time": float(found.autocorrelation_time) if np.isfinite(found.std_error) else None,
+            "reliable": bool(found.reliable),
+        }
+        for name, found in row.observables.items()
+    }
+    for name, known in row.exact.items():
+        observables[name] |= {"exact": float(known.value), "exact_of": known.of}
+    for name, off in row.deviations().items():
+        observables[name]["sigma"] = off
+    return {"beta": row.beta, "observables": observables}
+
+
+def _panel(ax: Axes, name: str, rows: Sequence[SweepRow], curves: Sequence[Curve], critical: float | None) -> None:
+    for index, curve in enumerate(c for c in curves if c.name == name):
+        ax.plot(curve.betas, curve.values, color=GREEN, linestyle=DASHES[index], label=f"exact, {curve.of}", zorder=1)
+    values = np.array([row.observables[name].value for row in rows])
+    errors = np.array([row.observables[name].std_error for row in rows])
+    errors = np.where(np.isfinite(errors), errors, 0.0)
+    betas = [row.beta for row in rows]
+    ax.errorbar(betas, values, errors, fmt="o", markersize=3.5, color=BLUE, capsize=2, label="estimate", zorder=2)
+    doubtful = [not row.observables[name].reliable for row in rows]
+    if any(doubtful):
+        where = np.flatnonzero(doubtful)
+        ax.plot(np.array(betas)[where], values[where], "x", color=SOFT, markersize=8, label="too few independent draws")
+    if critical is not None and min(betas) <= critical <= max(betas):
+        ax.axvline(critical, color=SOFT, linewidth=0.8, linestyle=":")
+    ax.set_xlabel("inverse temperature")
+    ax.set_ylabel(LABELS[name])
+    ax.legend(loc="best", fontsize=8)

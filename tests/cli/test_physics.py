@@ -1,0 +1,65 @@
+"""`energax physics`: the table, the files, the exit code, and refusals in one sentence."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from energax.cli.main import app
+from energax.cli.physics import parse_betas
+from energax.evaluation import temperature_sweep
+from energax.runtime import backend
+
+SMALL = ("--chains", "8", "--sweeps", "400", "--burn-in", "100")
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path):
+    """Runs a command in an empty folder, with the device left alone."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(backend, "start", lambda device: None)
+    runner = CliRunner()
+    return lambda *words: runner.invoke(app, list(words))
+
+
+def test_ising_prints_a_table_and_writes_the_figure(call, tmp_path):
+    done = call("physics", "ising", "--size", "8", "--beta", "0.3:0.5:2", *SMALL)
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert "energy" in lines[1]
+    assert lines[2].split()[0] == "0.3000"
+    assert "Of 8 estimates with an exact value" in done.stdout
+    folder = tmp_path / "runs" / "physics-ising-8"
+    record = json.loads((folder / "sweep.json").read_text())
+    assert abs(record["rows"][0]["observables"]["energy"]["sigma"]) < 5
+    assert (folder / "sweep.png").read_bytes().startswith(b"\x89PNG")
+    assert b"<svg" in (folder / "sweep.svg").read_bytes()
+
+
+def test_json(call):
+    done = call("physics", "ising", "--size", "8", "--beta", "0.3", "--json", "--out", "here", *SMALL)
+    found = json.loads(done.stdout)
+    assert found["rows"][0]["beta"] == 0.3
+    assert found["files"]["png"] == "here/sweep.png"
+
+
+def test_a_contradiction_fails(call, monkeypatch):
+    sound = temperature_sweep.multispin
+    monkeypatch.setattr(
+        temperature_sweep, "multispin", lambda key, shape, k, **rest: sound(key, shape, 1.2 * k, **rest)
+    )
+    assert call("physics", "ising", "--size", "8", "--beta", "0.4", *SMALL).exit_code == 1
+
+
+@pytest.mark.parametrize("text", ["", "a", "0.3:0.4", "0.3:0.4:x", "0.3:0.4:0", "-1", "nan", "inf", "0.3,,0.4"])
+def test_bad_temperatures_are_refused(call, text):
+    done = call("physics", "ising", "--beta", text)
+    assert done.exit_code == 2
+    assert "--beta must be numbers > 0" in done.output
+
+
+def test_temperatures_are_read():
+    assert parse_betas("0.3") == [0.3]
+    assert parse_betas("0.3,0.5") == [0.3, 0.5]
+    assert parse_betas("0.30:0.60:13")[-1] == pytest.approx(0.6)
+    assert len(parse_betas("0.30:0.60:13")) == 13
