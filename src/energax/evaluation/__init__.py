@@ -66,6 +66,7 @@ from .transitions import (
     exactness as exactness,
     probabilities as probabilities,
     transition_matrix as transition_matrix,
+)
 from .temperature_sweep import (
     Curve as Curve,
     Exact as Exact,
