@@ -49,7 +49,8 @@ class Blackjax(AbstractSampler):
 
     Args:
         build: A module-level function of `options` -> (init, kernel), as blackjax has them: init(x, log_density) ->
-            state with `position` and `logdensity`; kernel(key, state, log_density, **parameters) -> (state, info).
+            state with `position` and `logdensity`; kernel(key, state, log_density, ...) -> (state, info), given the
+            `parameters` by name.
         parameters: Numbers and arrays that the kernel takes by name, traced; `inverse_mass_matrix=None` is the
             identity. A `step_size` among them is what `warm_up` tunes.
         options: What `build` takes by name, as pairs: anything that shapes the program, hashable.
