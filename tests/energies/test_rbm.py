@@ -9,7 +9,16 @@ import jaxtyping
 import numpy as np
 import pytest
 
-from energax.energies import BernoulliRBM, IndependentBits, RBMPath, enumerate_exact, rbm_exact, rbm_samples
+from energax.energies import (
+    BernoulliRBM,
+    IndependentBits,
+    RBMPath,
+    bars_and_stripes,
+    bars_and_stripes_rbm,
+    enumerate_exact,
+    rbm_exact,
+    rbm_samples,
+)
 from energax.free_energy import ais, bracket, reverse_ais
 from energax.samplers import BlockGibbs
 
@@ -18,27 +27,12 @@ MEAN_V = [0.8395859098, 0.1984309265, 0.738496046534, 0.297868271229, 0.71557130
 MEAN_H = [0.8237519917, 0.3458213201, 0.2406775763, 0.4394136948, 0.721432158, 0.7769854163]
 
 
-def bars(n=3):
-    """All bars and stripes of an n x n grid, sorted."""
-    found = set()
-    for lines in itertools.product((0, 1), repeat=n):
-        grid = np.tile(np.array(lines)[:, None], (1, n))
-        found |= {tuple(grid.ravel()), tuple(grid.T.ravel())}
-    return np.array(sorted(found), np.float32)
-
-
 def reference(visible=10, hidden=6, scale=1.5):
     """W_ij = 1.5 sin(1 + 3i + 5j), b_i = 0.5 cos 2i, c_j = 0.4 sin(1 + j), kept to double precision where x64 is on."""
     i, j = np.arange(visible), np.arange(hidden)
     weights = scale * np.sin(1 + 3 * i[:, None] + 5 * j[None])
     biases = 0.5 * np.cos(2.0 * i), 0.4 * np.sin(1.0 + j)
     return BernoulliRBM(*(jnp.asarray(a, jnp.result_type(float)) for a in (weights, *biases)))
-
-
-def pattern_machine(alpha):
-    """One hidden unit a pattern: p(v) ~ prod_k (1 + exp(alpha (1/2 - hamming(v, p_k))))."""
-    p = bars()
-    return BernoulliRBM(jnp.asarray(alpha * (2 * p.T - 1)), jnp.zeros(9), jnp.asarray(-alpha * (p.sum(1) - 0.5)))
 
 
 def joint_table(rbm):
@@ -125,12 +119,28 @@ def test_reference_machine():
     [(8.0, 7.15358747858536, 0.608730149352407), (16.0, 10.651252031420036, 0.9882107488468289)],
 )
 def test_pattern_machine(alpha, log_z, valid):
-    rbm = pattern_machine(alpha)
+    rbm = bars_and_stripes_rbm(alpha)
     exact = rbm_exact(rbm)
     np.testing.assert_allclose(exact.log_z, log_z, rtol=1e-11)
     np.testing.assert_allclose(exact.visible, 0.5, rtol=1e-12)
-    weight = jnp.sum(jnp.exp(-jax.vmap(rbm)(jnp.asarray(bars())) - exact.log_z))
+    weight = jnp.sum(jnp.exp(-jax.vmap(rbm)(bars_and_stripes()) - exact.log_z))
     np.testing.assert_allclose(weight, valid, rtol=2e-5)
+
+
+@pytest.mark.parametrize(("size", "count"), [(2, 6), (3, 14), (4, 30)])
+def test_all_bars_and_stripes_and_each_once(size, count):
+    found = np.asarray(bars_and_stripes(size)).reshape(-1, size, size)
+    assert len(found) == count == len(np.unique(found, axis=0))
+    whole = [np.all(grid == grid[:1]) or np.all(grid == grid[:, :1]) for grid in found]
+    assert all(whole)
+
+
+def test_a_pattern_machine_counts_differing_bits():
+    # the joint sum by its formula in Hamming distances, which no weight or bias enters
+    v = np.array(list(itertools.product((0.0, 1.0), repeat=9)))
+    distance = np.sum(v[:, None] != np.asarray(bars_and_stripes())[None], axis=-1)
+    free = -np.sum(np.logaddexp(0.0, 3.0 * (0.5 - distance)), axis=1)
+    np.testing.assert_allclose(jax.vmap(bars_and_stripes_rbm(3.0))(jnp.asarray(v, jnp.float32)), free, atol=2e-5)
 
 
 def test_products_are_the_gradient_of_log_z():
@@ -185,10 +195,10 @@ def test_twenty_units_are_summed_in_blocks(key):
 
 def test_exact_samples_of_isolated_modes(key):
     # 14 modes of nearly equal mass; a draw lies on a mode with probability .988
-    exact, found = pattern_machine(16.0), rbm_samples(key, pattern_machine(16.0), 14_000)
-    table = np.asarray(jax.vmap(exact)(jnp.asarray(bars())), np.float64)
+    exact, found = bars_and_stripes_rbm(16.0), rbm_samples(key, bars_and_stripes_rbm(16.0), 14_000)
+    table = np.asarray(jax.vmap(exact)(bars_and_stripes()), np.float64)
     p = np.exp(-table - rbm_exact(exact).log_z)
-    counts = np.array([np.sum(np.all(np.asarray(found) == one, axis=1)) for one in bars()])
+    counts = np.array([np.sum(np.all(np.asarray(found) == one, axis=1)) for one in np.asarray(bars_and_stripes())])
     assert np.all(np.abs(counts - 14_000 * p) < 5.0 * np.sqrt(14_000 * p * (1 - p)))
 
 
@@ -281,6 +291,8 @@ def no_shape_hook():
         (lambda: BernoulliRBM(jnp.full((3, 2), jnp.nan), jnp.zeros(3), jnp.zeros(2)), "weights must be finite"),
         (lambda: SMALL(jnp.zeros(5)), r"v must be ONE sample of shape \(4,\)"),
         (lambda: SMALL.at_beta(-1.0), "beta must be >= 0"),
+        (lambda: bars_and_stripes(1), "size must be 2 to 10; got 1"),
+        (lambda: bars_and_stripes_rbm(0.0), "alpha must be > 0"),
         (lambda: rbm_exact(BernoulliRBM(jnp.zeros((21, 22)), jnp.zeros(21), jnp.zeros(22))), "1 to 20; got 21"),
         (lambda: jax.jit(lambda r: rbm_exact(r).log_z)(SMALL), "outside jit"),
         (lambda: rbm_exact(IndependentBits(jnp.zeros(2))), "must be a machine with hidden bits"),

@@ -1,6 +1,7 @@
 """Energies: one sample to one number in nats; exact log Z and exact samples where they exist."""
 
 from .banana import Banana as Banana
+from .bars_and_stripes import bars_and_stripes as bars_and_stripes, bars_and_stripes_rbm as bars_and_stripes_rbm
 from .boltzmann import BoltzmannMachine as BoltzmannMachine
 from .brownian import (
     BrownianExact as BrownianExact,
