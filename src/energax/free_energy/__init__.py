@@ -1,5 +1,6 @@
 """From paths and work to log Z, with error bars and bounds."""
 
+from .accounts import Account as Account
 from .ais import (
     AISResult as AISResult,
     ais as ais,
@@ -10,10 +11,13 @@ from .ais import (
 from .bar import BAR as BAR, bar as bar
 from .bracket import Bracket as Bracket, bracket as bracket
 from .conditional_ess import Temperatures as Temperatures, adapt_temperatures as adapt_temperatures
+from .cost import Cost as Cost, count_evaluations as count_evaluations
 from .crooks import WorkStatistics as WorkStatistics, crooks as crooks
 from .escorted import escorted as escorted, euler as euler
 from .jarzynski import Works as Works, jarzynski as jarzynski, reverse_jarzynski as reverse_jarzynski
+from .ledger import Ledger as Ledger, ledger as ledger
 from .mbar import MBAR as MBAR, mbar as mbar
+from .nodes import mbar_along as mbar_along
 from .pairs import AbstractPair as AbstractPair, PairStep as PairStep, ULAPair as ULAPair
 from .perturbation import Perturbation as Perturbation, perturbation as perturbation
 from .pilot import tune_path as tune_path

@@ -140,7 +140,7 @@ def forward_works(
     Returns:
         Works (nats), final positions, mean acceptance of each move.
     """
-    chains = enter(kernel, path.base.energy(), xs)
+    chains = enter(kernel, path.at(0.0), xs)
     log_weights = jnp.zeros(jax.tree.leaves(xs)[0].shape[0], betas.dtype)
 
     def go(carry, k):

@@ -23,6 +23,7 @@ from energax.samplers import advance, init_chains, with_step_size
 from energax.samplers.chains import traced
 
 from . import doors
+from .cost import Cost, count_evaluations
 from .pairs import Kernel
 
 _SCHEDULES = ("tuned", "linear", "sigmoid", "geometric")
@@ -199,3 +200,17 @@ def _smoothed(values: np.ndarray, width: int = 9) -> np.ndarray:
     width = min(width, len(values) | 1)
     padded = np.pad(values, width // 2, mode="edge")
     return np.convolve(padded, np.full(width, 1.0 / width), mode="valid")[: len(values)]
+
+
+def pilot_cost(
+    path: AbstractPath, sampler: AbstractSampler, num_temperatures: int, num_chains: int, steps: int
+) -> Cost:
+    """What `tune_path` evaluates for a schedule of this length (cost.py)."""
+    dtype = doors.energy_dtype("pilot_cost", path)
+    walked = jnp.linspace(0.0, 1.0, min(num_temperatures, _LONGEST), dtype=dtype)
+    adaptive = any(f.name == "step_size" for f in fields(sampler))
+    target, dwell = jnp.asarray(0.5, dtype), -(-_MOVES // (walked.shape[0] - 1))
+    kernel = traced(sampler, dtype)
+    return count_evaluations(
+        lambda p: _pilot(jax.random.key(0), p, kernel, walked, None, target, num_chains, dwell, steps, adaptive), path
+    )

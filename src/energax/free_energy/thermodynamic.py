@@ -65,6 +65,7 @@ def thermodynamic_integration(
     num_nodes: int = 12,
     num_draws: int = 100,
     burn_in: int = 100,
+    step_sizes: Array | np.ndarray | None = None,
     pilot_chains: int = 64,
     target_acceptance: float = 0.65,
 ) -> ThermodynamicResult:
@@ -81,6 +82,7 @@ def thermodynamic_integration(
         num_nodes: Gauss-Legendre nodes, >= 2.
         num_draws: Steps at each node whose slopes count, >= 2.
         burn_in: Steps at each node before those, >= 1.
+        step_sizes: One step size for each node [num_nodes]; then there is no pilot.
         pilot_chains: Chains of the pilot run that chooses a step size for each node, >= 8; 0 for the sampler's own.
         target_acceptance: What the pilot aims at, in (0, 1).
 
@@ -111,6 +113,7 @@ def thermodynamic_integration(
         path,
         sampler,
         betas=np.concatenate([[0.0], nodes, [1.0]]),
+        step_sizes=None if step_sizes is None else np.append(doors.moves(owner, step_sizes, num_nodes), 1.0),
         num_chains=pilot_chains,
         target_acceptance=target_acceptance,
         owner=owner,

@@ -1,0 +1,340 @@
+"""One account an estimator: its log Z, error bar, interval, effective samples, dissipation and cost, on shared terms.
+
+Source: those of the estimators themselves, named in ledger.py; Student's t for intervals over few groups: Student
+(1908), The probable error of a mean, doi:10.1093/biomet/6.1.1.
+Estimates log Z, each account from keys of its own but for the runs and target samples that two of them share. Cost: as
+counted by cost.py and told in each account; shared runs are charged to each.
+Fails: nothing is refused here; ledger.py has the door.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+from scipy.special import stdtrit
+
+from energax.core import AbstractPath, AbstractSampler, Key, X
+from energax.numerics.logspace import effective_sample_size
+
+from .ais import AISResult, _forward as run_forward, annealed_weights, summarise, target_energies, work
+from .bar import bar
+from .cost import Cost, count_evaluations
+from .crooks import crooks
+from .jarzynski import _forward as run_driven, exact_starts, forward_works
+from .nodes import mbar_along, node_energies
+from .perturbation import perturbation
+from .population import exact_populations
+from .reverse_ais import _reverse as run_reverse, reverse_weights
+from .smc import _run as run_populations, populations_run, summarise as summarise_populations
+from .thermodynamic import _walk as walk_nodes, thermodynamic_integration
+
+WALKERS = 64  # chains of ti and mbar, at most: fewer and longer, since they must settle at every node
+NODES = 12
+_PERTURBED = 20_000  # works of fep, at most
+_FEW = 20.0  # effective samples below which an error bar is not believed
+_OVERLAP = 0.03  # the same for the overlap of two states
+
+
+@dataclass(frozen=True)
+class Account:
+    """What one estimator says; nats.
+
+    Attributes:
+        name: Of the estimator.
+        log_z: Its estimate.
+        std_error: Its standard error.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        ess: Effective samples behind the estimate; None where the estimator has no such number.
+        samples: Samples (chains, particles, works, draws) behind it.
+        dissipation: Mean work less Delta F; None where no work is done.
+        energies: Energies of the path evaluated, before the compiler merges equal ones.
+        gradients: Gradients evaluated, each with its energy.
+        bounded: Whether those are all (False: a loop of unknown length was counted once).
+        weak: Too few effective samples, or too little overlap, for the error bar to be believed; "" if not.
+        z: (log_z - the reference's) over their joint standard error; 0 for the reference itself.
+    """
+
+    name: str
+    log_z: float
+    std_error: float
+    low: float
+    high: float
+    ess: float | None
+    samples: int
+    dissipation: float | None
+    energies: int
+    gradients: int
+    bounded: bool
+    weak: str
+    z: float = math.nan
+
+
+@dataclass
+class Terms:
+    """What all accounts share. `targets` are samples of the target, or None where no account asks for them."""
+
+    key: Key
+    path: AbstractPath
+    kernel: AbstractSampler
+    betas: Array
+    step_sizes: Array | None
+    num_chains: int
+    budget: int
+    steps: int
+    targets: X | None
+    runs: dict[str, AISResult] = field(default_factory=dict)
+
+    def at(self, number: int) -> Key:
+        """The key of account number `number`."""
+        return jax.random.fold_in(self.key, number)
+
+    def numbers(self, values: np.ndarray | None) -> Array | None:
+        """As an array of the run's type."""
+        return None if values is None else jnp.asarray(values, self.betas.dtype)
+
+    def steps_at(self, places: np.ndarray) -> np.ndarray | None:
+        """Step sizes at points of the path, between those of the schedule."""
+        if self.step_sizes is None:
+            return None
+        betas, log_steps = np.asarray(self.betas, np.float64)[1:], np.log(np.asarray(self.step_sizes, np.float64))
+        return np.exp(np.interp(places, betas, log_steps))
+
+
+def forward_run(terms: Terms) -> AISResult:
+    """The forward annealed run, made once."""
+    if "forward" not in terms.runs:
+        start, walk, boot = jax.random.split(terms.at(0), 3)
+        xs = exact_starts(start, terms.path, terms.num_chains)
+        found = run_forward(walk, terms.path, terms.kernel, xs, terms.betas, terms.step_sizes, terms.steps)
+        terms.runs["forward"] = _summary(terms, boot, *found, direction="forward", start="base")
+    return terms.runs["forward"]
+
+
+def reverse_run(terms: Terms) -> AISResult:
+    """The reverse annealed run, made once."""
+    if "reverse" not in terms.runs:
+        walk, boot = jax.random.split(terms.at(1))
+        found = run_reverse(walk, terms.path, terms.kernel, terms.targets, terms.betas, terms.step_sizes, terms.steps)
+        terms.runs["reverse"] = _summary(terms, boot, *found, direction="reverse", start="exact")
+    return terms.runs["reverse"]
+
+
+def _summary(terms, boot, log_weights, x, acceptance, *, direction, start) -> AISResult:
+    energy = target_energies(terms.path, terms.betas, x)
+    return summarise(
+        boot, log_weights, x=x, energy=energy, acceptance=acceptance, betas=terms.betas, step_sizes=terms.step_sizes,
+        direction=direction, start=start,
+    )  # fmt: skip
+
+
+def _forward_cost(terms: Terms) -> Cost:
+    def run(path):
+        xs = exact_starts(terms.key, path, terms.num_chains)
+        return annealed_weights(terms.key, path, terms.kernel, xs, terms.betas, terms.step_sizes, terms.steps)[0]
+
+    return count_evaluations(run, terms.path)
+
+
+def _reverse_cost(terms: Terms) -> Cost:
+    def run(path):
+        betas, steps = terms.betas, terms.step_sizes
+        return reverse_weights(terms.key, path, terms.kernel, terms.targets, betas, steps, terms.steps)[0]
+
+    return count_evaluations(run, terms.path)
+
+
+def account(
+    name: str,
+    log_z: float,
+    std_error: float,
+    interval: tuple[float, float],
+    cost: Cost,
+    samples: int,
+    *,
+    ess: float | None = None,
+    dissipation: float | None = None,
+    overlap: float | None = None,
+) -> Account:
+    """An account with its weakness named."""
+    weak = ""
+    if not (math.isfinite(log_z) and math.isfinite(std_error)):
+        weak = "not finite"
+    elif ess is not None and not ess >= _FEW:
+        weak = f"{ess:.1f} effective samples"
+    elif overlap is not None and not overlap >= _OVERLAP:
+        weak = f"overlap {overlap:.1e}"
+    low, high = min(interval), max(interval)
+    return Account(
+        name, log_z, std_error, low, high, ess, samples, dissipation, cost.energies, cost.gradients, cost.bounded, weak
+    )
+
+
+def normal(log_z: float, std_error: float, freedom: int | None = None) -> tuple[float, float]:
+    """The 95 % interval of a normal estimate, or by Student's t with `freedom` degrees of freedom."""
+    reach = (1.959964 if freedom is None else float(stdtrit(freedom, 0.975))) * std_error
+    return log_z - reach, log_z + reach
+
+
+def of_ais(terms: Terms) -> Account:
+    """The forward annealed run."""
+    return _of_run("ais", forward_run(terms), _forward_cost(terms), 1.0)
+
+
+def of_reverse(terms: Terms) -> Account:
+    """The reverse annealed run."""
+    return _of_run("reverse ais", reverse_run(terms), _reverse_cost(terms), -1.0)
+
+
+def _of_run(name: str, run: AISResult, cost: Cost, sign: float) -> Account:
+    log_z = float(run.log_z)
+    lost = -float(jnp.mean(run.log_weights)) + sign * log_z
+    ends = (float(run.interval[0]), float(run.interval[1]))
+    num = run.log_weights.shape[0]
+    return account(name, log_z, float(run.std_error), ends, cost, num, ess=float(run.ess), dissipation=lost)
+
+
+def of_smc(terms: Terms) -> Account:
+    """Populations on the same schedule, resampled systematically below half their particles."""
+    populations = 16 if terms.num_chains >= 64 else max(2, terms.num_chains // 4)
+    start, walk = jax.random.split(terms.at(2))
+    xs = exact_populations(start, terms.path, populations, terms.num_chains // populations)
+    half = jnp.asarray(0.5, terms.betas.dtype)
+    given = (xs, terms.betas, terms.step_sizes, half, terms.steps, "systematic")
+    ran = run_populations(walk, terms.path, terms.kernel, *given)
+    found = summarise_populations(terms.path, terms.betas, terms.step_sizes, *ran)
+    cost = count_evaluations(lambda p: populations_run(walk, p, terms.kernel, *given)[0].log_z, terms.path)
+    ess, num = float(effective_sample_size(found.log_weights)), found.log_weights.shape[0]
+    ends = (float(found.interval[0]), float(found.interval[1]))
+    return account("smc", float(found.log_z), float(found.std_error), ends, cost, num, ess=ess)
+
+
+def of_jarzynski(terms: Terms) -> Account:
+    """Works of an even protocol, forwards."""
+    start, walk, boot = jax.random.split(terms.at(3), 3)
+    even = np.linspace(0.0, 1.0, terms.betas.shape[0])
+    steps = terms.numbers(terms.steps_at(even[1:]))
+    xs = exact_starts(start, terms.path, terms.num_chains)
+    given = (terms.kernel, xs, jnp.asarray(even, terms.betas.dtype), steps, terms.steps)
+    works = np.asarray(run_driven(walk, terms.path, *given)[0], np.float64)
+    cost = count_evaluations(lambda p: forward_works(walk, p, *given)[0], terms.path)
+    return _of_works("jarzynski", boot, works, cost)
+
+
+def of_fep(terms: Terms) -> Account:
+    """Zwanzig's formula from base samples."""
+    start, boot = jax.random.split(terms.at(4))
+    xs = exact_starts(start, terms.path, max(2, min(terms.budget, _PERTURBED)))
+    works = -np.asarray(_gap(terms, xs), np.float64)
+    return _of_works("fep", boot, works, count_evaluations(lambda p: _gap_of(p, terms.betas, xs), terms.path))
+
+
+def _of_works(name: str, boot: Key, works: np.ndarray, cost: Cost) -> Account:
+    if not np.any(np.isfinite(works)):
+        return account(name, math.nan, math.inf, (-math.inf, math.inf), cost, len(works), ess=0.0)
+    found = perturbation(boot, works)
+    ends = (-found.interval[0], -found.interval[1])
+    lost = float(np.mean(works)) - found.delta_f
+    return account(
+        name, -found.delta_f, found.std_error, ends, cost, len(works), ess=found.ess, dissipation=lost
+    )  # fmt: skip
+
+
+def of_crooks(terms: Terms) -> Account:
+    """BAR of the works of both annealed runs."""
+    found = crooks(forward_run(terms), reverse_run(terms))
+    cost = _forward_cost(terms).plus(_reverse_cost(terms))
+    num, joined = found.bar.num_forward + found.bar.num_reverse, found.bar
+    ends = normal(-joined.delta_f, joined.std_error)
+    lost = found.dissipation_forward
+    return account(
+        "crooks", -joined.delta_f, joined.std_error, ends, cost, num, dissipation=lost, overlap=joined.overlap
+    )
+
+
+def of_bar(terms: Terms) -> Account:
+    """BAR of the end states, from as many samples of each."""
+    num = jax.tree.leaves(terms.targets)[0].shape[0]
+    xs = exact_starts(terms.at(5), terms.path, num)
+    ahead, back = -np.asarray(_gap(terms, xs), np.float64), np.asarray(_gap(terms, terms.targets), np.float64)
+    cost = count_evaluations(
+        lambda p: (_gap_of(p, terms.betas, xs), _gap_of(p, terms.betas, terms.targets)), terms.path
+    )
+    if not (np.any(np.isfinite(ahead)) and np.any(np.isfinite(back))):
+        return account("bar", math.nan, math.inf, (-math.inf, math.inf), cost, 2 * num, overlap=0.0)
+    found = bar(ahead, back)
+    ends = normal(-found.delta_f, found.std_error)
+    lost = float(np.mean(ahead)) - found.delta_f
+    return account(
+        "bar", -found.delta_f, found.std_error, ends, cost, 2 * num, dissipation=lost, overlap=found.overlap
+    )  # fmt: skip
+
+
+def of_mbar(terms: Terms) -> Account:
+    """MBAR over nodes of the schedule."""
+    length = terms.betas.shape[0]
+    places = np.unique(np.round(np.linspace(0, length - 1, min(NODES, length))).astype(int))
+    walkers = min(WALKERS, terms.num_chains)
+    each = max(6, terms.budget // (walkers * (len(places) - 1)))
+    burn, thin = max(1, each // 3), 4
+    draws = max(1, (each - burn) // thin)
+    nodes = np.asarray(terms.betas, np.float64)[places]
+    steps = None if terms.step_sizes is None else np.asarray(terms.step_sizes, np.float64)[places[1:] - 1]
+    counts = {"num_chains": walkers, "num_draws": draws, "thin": thin, "burn_in": burn}
+    found = mbar_along(terms.at(6), terms.path, terms.kernel, nodes=nodes, step_sizes=steps, **counts)
+    at, moves = jnp.asarray(nodes, terms.betas.dtype), terms.numbers(steps)
+
+    def run(path):
+        return node_energies(terms.at(6), path, terms.kernel, at, moves, walkers, draws, thin, burn)
+
+    cost = count_evaluations(run, terms.path)
+    log_z, error = -float(found.delta_f[-1]), float(found.std_errors[-1])
+    ess = float(np.exp(-np.logaddexp.reduce(2 * found.log_weights[-1])))
+    return account("mbar", log_z, error, normal(log_z, error, walkers - 1), cost, found.log_weights.shape[1], ess=ess)
+
+
+def of_ti(terms: Terms) -> Account:
+    """Thermodynamic integration at Gauss-Legendre nodes."""
+    walkers = min(WALKERS, terms.num_chains)
+    each = max(6, terms.budget // (walkers * NODES))
+    burn = max(1, each // 3)
+    places = 0.5 * (np.polynomial.legendre.leggauss(NODES)[0] + 1.0)
+    steps = terms.steps_at(places)
+    found = thermodynamic_integration(
+        terms.at(7), terms.path, terms.kernel, num_chains=walkers, num_nodes=NODES, num_draws=each - burn,
+        burn_in=burn, step_sizes=steps, pilot_chains=0,
+    )  # fmt: skip
+    at, moves, draws = jnp.asarray(places, terms.betas.dtype), terms.numbers(steps), each - burn
+    cost = count_evaluations(
+        lambda p: walk_nodes(terms.key, terms.key, p, terms.kernel, at, moves, walkers, draws, burn), terms.path
+    )
+    log_z = -found.delta_f
+    ends = normal(log_z, found.std_error, walkers - 1)
+    return account("ti", log_z, found.std_error, ends, cost, walkers * NODES * (each - burn))
+
+
+ACCOUNTS: dict[str, Callable[[Terms], Account]] = {
+    "ais": of_ais,
+    "reverse ais": of_reverse,
+    "smc": of_smc,
+    "jarzynski": of_jarzynski,
+    "crooks": of_crooks,
+    "bar": of_bar,
+    "mbar": of_mbar,
+    "ti": of_ti,
+    "fep": of_fep,
+}
+NEED_TARGETS = ("reverse ais", "crooks", "bar")
+
+
+def _gap(terms: Terms, xs: X) -> Array:
+    return jax.jit(lambda xs: _gap_of(terms.path, terms.betas, xs))(xs)
+
+
+def _gap_of(path: AbstractPath, betas: Array, xs: X) -> Array:
+    """E_0(x) - E_1(x) of every sample, nats."""
+    return work(path, betas[0], betas[-1], xs)
