@@ -1,4 +1,4 @@
-"""The ledger: nine estimators agree on a known log Z, a wrong one is told, weak ones not judged, costs counted."""
+"""The ledger: eleven estimators agree on a known log Z, a wrong one is told, weak ones not judged, costs counted."""
 
 import importlib
 from dataclasses import replace
@@ -10,7 +10,7 @@ import pytest
 
 from energax.core import GeometricPath
 from energax.energies import BernoulliRBM, DoubleWell, IndependentBits, RBMPath, rbm_exact, standard_normal
-from energax.free_energy import ledger, mbar_along
+from energax.free_energy import euler, ledger, mbar_along
 from energax.samplers import MALA, ULA, BlockGibbs
 
 LEDGER = importlib.import_module("energax.free_energy.ledger")
@@ -22,12 +22,15 @@ EXACT = float(WELL.log_z())
 @pytest.fixture(scope="module")
 def whole():
     targets = jax.vmap(WELL.sample)(jax.random.split(jax.random.key(9), 300))
-    return ledger(jax.random.key(0), PATH, MALA(0.1), budget=20_000, num_chains=200, targets=targets, exact=EXACT)
+    return ledger(
+        jax.random.key(0), PATH, MALA(0.1), budget=20_000, num_chains=200, targets=targets, exact=EXACT,
+        escort=euler(lambda x, s: -0.2 * x),
+    )  # fmt: skip
 
 
-def test_nine_estimators_agree_on_the_truth(whole):
+def test_eleven_estimators_agree_on_the_truth(whole):
     assert [each.name for each in whole.accounts] == list(LEDGER.ESTIMATORS)
-    assert len(whole.accounts) == 9
+    assert len(whole.accounts) == 11
     for each in whole.accounts:
         assert abs(each.log_z - EXACT) < 5 * each.std_error, each
         assert each.low < each.log_z < each.high
@@ -39,7 +42,7 @@ def test_nine_estimators_agree_on_the_truth(whole):
     best = min(whole.accounts, key=lambda each: each.std_error)
     assert whole.reference == best.name
     assert whole[best.name].z == 0.0
-    for name in ("ais", "reverse ais", "jarzynski", "crooks", "bar", "fep"):
+    for name in ("ais", "reverse ais", "jarzynski", "crooks", "escorted", "bar", "fep"):
         assert whole[name].dissipation > -0.02
     assert whole["fep"].dissipation > whole["ais"].dissipation  # the sudden change loses most
     assert whole.forward_work.shape == (200,)
@@ -57,7 +60,8 @@ def test_costs_are_those_of_the_programs(whole):
     assert (whole["fep"].energies, whole["fep"].gradients) == (2 * 20_000, 0)
     assert whole["bar"].energies == 2 * 2 * 300
     assert whole["crooks"].energies == whole["ais"].energies + whole["reverse ais"].energies
-    assert whole["smc"].gradients == 2 * 192 * 100  # 16 populations of 12
+    assert whole["smc"].gradients == whole["population"].gradients == 2 * 192 * 100  # 16 populations of 12
+    assert whole["escorted"].energies == 2 * 200 * 100  # the map costs no energies, but its chains start afresh
     assert whole["ti"].gradients > 20_000  # slopes besides
     assert all(each.bounded for each in whole.accounts)
 
@@ -89,6 +93,15 @@ def test_a_planted_bug_breaks_the_agreement(monkeypatch):
     )  # fmt: skip
     assert not found.agree
     assert any("ais differs from" in line or "differs from ais" in line for line in found.verdict)
+
+
+def test_a_map_that_folds_is_not_judged():
+    found = ledger(
+        jax.random.key(1), PATH, MALA(0.1), budget=1_000, num_chains=100, estimators="escorted",
+        escort=lambda x, here, there: x * jnp.where(here < 0.5, 1.0, -1.0),
+    )  # fmt: skip
+    assert found["escorted"].weak == "its map is not one-to-one"
+    assert not found.agree
 
 
 def test_a_machine_by_block_gibbs():
@@ -124,6 +137,7 @@ def test_mbar_along_a_path():
         ({"kernel": ULA(0.1)}, "ledger.sampler must leave every temperature's density exactly invariant"),
         ({"estimators": ("ais", "magic")}, "ledger.estimators must be some of ais, reverse ais, .*; got 'magic'"),
         ({"estimators": ("ais", "ais")}, "ledger.estimators must name at least one estimator, each once; got ais, ais"),
+        ({"estimators": ("escorted",)}, "ledger.escort must be a map y = phi"),
         ({"estimators": ()}, "ledger.estimators must name at least one estimator"),
         ({"budget": 100}, "ledger.budget must be an integer >= 512; got 100"),
         ({"threshold": 0.0}, "ledger.threshold must be > 0"),

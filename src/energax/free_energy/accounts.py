@@ -9,12 +9,12 @@ Fails: nothing is refused here; ledger.py has the door.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Scalar
 from scipy.special import stdtrit
 
 from energax.core import AbstractPath, AbstractSampler, Key, X
@@ -24,10 +24,12 @@ from .ais import AISResult, _forward as run_forward, annealed_weights, summarise
 from .bar import bar
 from .cost import Cost, count_evaluations
 from .crooks import crooks
+from .escorted import Escort, _run as run_escorted, escorted_works
 from .jarzynski import _forward as run_driven, exact_starts, forward_works
 from .nodes import mbar_along, node_energies
 from .perturbation import perturbation
 from .population import exact_populations
+from .population_annealing import _run as run_annealed, _summarise as summarise_annealed, anneal_populations
 from .reverse_ais import _reverse as run_reverse, reverse_weights
 from .smc import _run as run_populations, populations_run, summarise as summarise_populations
 from .thermodynamic import _walk as walk_nodes, thermodynamic_integration
@@ -74,6 +76,11 @@ class Account:
     z: float = math.nan
 
 
+def stay(x: X, here: Scalar, there: Scalar) -> X:
+    """The map that leads nowhere."""
+    return x
+
+
 @dataclass
 class Terms:
     """What all accounts share. `targets` are samples of the target, or None where no account asks for them."""
@@ -87,6 +94,7 @@ class Terms:
     budget: int
     steps: int
     targets: X | None
+    escort: Escort
     runs: dict[str, AISResult] = field(default_factory=dict)
 
     def at(self, number: int) -> Key:
@@ -200,9 +208,8 @@ def _of_run(name: str, run: AISResult, cost: Cost, sign: float) -> Account:
 
 def of_smc(terms: Terms) -> Account:
     """Populations on the same schedule, resampled systematically below half their particles."""
-    populations = 16 if terms.num_chains >= 64 else max(2, terms.num_chains // 4)
     start, walk = jax.random.split(terms.at(2))
-    xs = exact_populations(start, terms.path, populations, terms.num_chains // populations)
+    xs = _populations(terms, start)
     half = jnp.asarray(0.5, terms.betas.dtype)
     given = (xs, terms.betas, terms.step_sizes, half, terms.steps, "systematic")
     ran = run_populations(walk, terms.path, terms.kernel, *given)
@@ -211,6 +218,26 @@ def of_smc(terms: Terms) -> Account:
     ess, num = float(effective_sample_size(found.log_weights)), found.log_weights.shape[0]
     ends = (float(found.interval[0]), float(found.interval[1]))
     return account("smc", float(found.log_z), float(found.std_error), ends, cost, num, ess=ess)
+
+
+def of_population(terms: Terms) -> Account:
+    """Population annealing on the same schedule: it resamples at every temperature."""
+    start, walk = jax.random.split(terms.at(8))
+    xs = _populations(terms, start)
+    given = (xs, terms.betas, terms.step_sizes, terms.steps, "systematic")
+    ran = run_annealed(walk, terms.path, terms.kernel, *given)
+    found = summarise_annealed(terms.path, terms.betas, terms.step_sizes, *ran)
+    cost = count_evaluations(lambda p: anneal_populations(walk, p, terms.kernel, *given)[1], terms.path)
+    num, populations = found.log_weights.shape[0], found.rho.shape[0]
+    ess = float(jnp.sum(num / populations / found.rho))  # families of one ancestor count once
+    log_z, error = float(found.log_z[-1]), float(found.std_error[-1])
+    return account("population", log_z, error, normal(log_z, error, populations - 1), cost, num, ess=ess)
+
+
+def _populations(terms: Terms, key: Key) -> X:
+    """Exact base samples in 16 populations, or fewer where there are few chains."""
+    populations = 16 if terms.num_chains >= 64 else max(2, terms.num_chains // 4)
+    return exact_populations(key, terms.path, populations, terms.num_chains // populations)
 
 
 def of_jarzynski(terms: Terms) -> Account:
@@ -223,6 +250,17 @@ def of_jarzynski(terms: Terms) -> Account:
     works = np.asarray(run_driven(walk, terms.path, *given)[0], np.float64)
     cost = count_evaluations(lambda p: forward_works(walk, p, *given)[0], terms.path)
     return _of_works("jarzynski", boot, works, cost)
+
+
+def of_escorted(terms: Terms) -> Account:
+    """Works on the same schedule, each change of the energy led by the map."""
+    start, walk, boot = jax.random.split(terms.at(9), 3)
+    xs = exact_starts(start, terms.path, terms.num_chains)
+    given = (terms.kernel, terms.escort, xs, terms.betas, terms.step_sizes, terms.steps)
+    works, _, _, folded = run_escorted(walk, terms.path, *given)
+    cost = count_evaluations(lambda p: escorted_works(walk, p, *given)[0], terms.path)
+    found = _of_works("escorted", boot, np.asarray(works, np.float64), cost)
+    return replace(found, weak="its map is not one-to-one") if int(folded) else found
 
 
 def of_fep(terms: Terms) -> Account:
@@ -321,8 +359,10 @@ ACCOUNTS: dict[str, Callable[[Terms], Account]] = {
     "ais": of_ais,
     "reverse ais": of_reverse,
     "smc": of_smc,
+    "population": of_population,
     "jarzynski": of_jarzynski,
     "crooks": of_crooks,
+    "escorted": of_escorted,
     "bar": of_bar,
     "mbar": of_mbar,
     "ti": of_ti,

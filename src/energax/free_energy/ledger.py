@@ -1,10 +1,12 @@
 """The ledger: several estimators of one log Z on the same path, what each cost, and whether they agree.
 
 Source: Neal (2001), doi:10.1023/A:1008923215028 (ais); Burda, Grosse and Salakhutdinov (2015), arXiv:1412.8566
-(reverse ais); Del Moral, Doucet and Jasra (2006), doi:10.1111/j.1467-9868.2006.00553.x (smc); Jarzynski (1997),
-doi:10.1103/PhysRevLett.78.2690 (jarzynski); Crooks (1999), doi:10.1103/PhysRevE.60.2721, with Bennett (1976),
-doi:10.1016/0021-9991(76)90078-4 (crooks: BAR of driven works; bar: of the end states); Shirts and Chodera (2008),
-doi:10.1063/1.2978177 (mbar); Kirkwood (1935), doi:10.1063/1.1749657 (ti); Zwanzig (1954), doi:10.1063/1.1740409 (fep).
+(reverse ais); Del Moral, Doucet and Jasra (2006), doi:10.1111/j.1467-9868.2006.00553.x (smc); Hukushima and Iba
+(2003), doi:10.1063/1.1632130 (population); Jarzynski (1997), doi:10.1103/PhysRevLett.78.2690 (jarzynski); Crooks
+(1999), doi:10.1103/PhysRevE.60.2721, with Bennett (1976), doi:10.1016/0021-9991(76)90078-4 (crooks: BAR of driven
+works; bar: of the end states); Vaikuntanathan and Jarzynski (2008), doi:10.1103/PhysRevLett.100.190601 (escorted, where
+a map is given); Shirts and Chodera (2008), doi:10.1063/1.2978177 (mbar); Kirkwood (1935), doi:10.1063/1.1749657 (ti);
+Zwanzig (1954), doi:10.1063/1.1740409 (fep).
 Estimates log Z by every one that is asked for, each with about the same number of kernel steps, on one schedule with
 one set of step sizes, from one pilot. What differs: nothing is averaged. The most certain of the estimates that have
 enough effective samples is the reference; another agrees if it lies within `threshold` joint standard errors of it.
@@ -26,9 +28,10 @@ from energax.samplers import advance, init_chains
 from energax.samplers.chains import traced
 
 from . import doors
-from .accounts import ACCOUNTS, NEED_TARGETS, Account, Terms, forward_run
+from .accounts import ACCOUNTS, NEED_TARGETS, Account, Terms, forward_run, stay
 from .ais import resample
 from .cost import Cost, count_evaluations
+from .escorted import Escort
 from .pilot import at_step_size, pilot_cost, tune_path
 
 ESTIMATORS = tuple(ACCOUNTS)
@@ -87,12 +90,13 @@ def ledger(
     path: AbstractPath,
     kernel: AbstractSampler,
     *,
-    estimators: Sequence[str] = ESTIMATORS,
+    estimators: Sequence[str] | None = None,
     budget: int = 100_000,
     num_chains: int = 256,
     steps_per_temperature: int = 1,
     targets: X | None = None,
     start: str = "exact",
+    escort: Escort | None = None,
     exact: float | None = None,
     pilot_chains: int = 64,
     target_acceptance: float = 0.65,
@@ -104,7 +108,8 @@ def ledger(
         key: One typed key.
         path: From a density that can be sampled to the target.
         kernel: A sampler that leaves each temperature's density exactly invariant; for "crooks", in detailed balance.
-        estimators: Some of "ais", "reverse ais", "smc", "jarzynski", "crooks", "bar", "mbar", "ti", "fep".
+        estimators: Some of "ais", "reverse ais", "smc", "population", "jarzynski", "crooks", "escorted", "bar",
+            "mbar", "ti", "fep"; None for all ("escorted" where there is a map).
         budget: Kernel steps of each estimator, over all its chains, >= 2 * `num_chains` * `steps_per_temperature`;
             "fep" takes as many energies, 20,000 at most.
         num_chains: Chains (particles, works) of each; "mbar" and "ti" take 64 of them at most, and longer ones.
@@ -112,6 +117,7 @@ def ledger(
         targets: Samples of the target, chains on axis 0, for "reverse ais", "crooks" and "bar". If None, the ends of
             the forward run are resampled and walked on, and `start` is "chains".
         start: Where `targets` came from: "exact" or "chains".
+        escort: The map of "escorted", as in `escorted`.
         exact: The true log Z, nats, if it is known: it is only carried along.
         pilot_chains: Chains of the pilot that chooses schedule and step sizes, >= 8.
         target_acceptance: What the pilot aims at, in (0, 1).
@@ -130,7 +136,7 @@ def ledger(
         (True, True)
     """
     dtype = doors.run("ledger", key, path, kernel, num_chains, steps_per_temperature)
-    names = _names(estimators)
+    names = _names(estimators, escort)
     checks.count("ledger", "budget", budget, 2 * num_chains * steps_per_temperature)
     checks.count("ledger", "pilot_chains", pilot_chains, 8)
     checks.positive("ledger", "threshold", threshold)
@@ -148,6 +154,7 @@ def ledger(
     terms = Terms(
         run_key, path, traced(kernel, dtype), jnp.asarray(betas, dtype),
         None if steps is None else jnp.asarray(steps, dtype), num_chains, budget, steps_per_temperature, targets,
+        stay if escort is None else escort,
     )  # fmt: skip
     needed = any(name in NEED_TARGETS for name in names)
     if needed and targets is None:
@@ -170,13 +177,17 @@ def ledger(
     )
 
 
-def _names(estimators: Sequence[str]) -> tuple[str, ...]:
+def _names(estimators: Sequence[str] | None, escort: Escort | None) -> tuple[str, ...]:
+    if estimators is None:
+        return tuple(name for name in ESTIMATORS if name != "escorted" or escort is not None)
     names = (estimators,) if isinstance(estimators, str) else tuple(estimators)
     for name in names:
         if name not in ACCOUNTS:
             raise ValueError(f"ledger.estimators must be some of {', '.join(ACCOUNTS)}; got {name!r}.")
     if not names or len(set(names)) < len(names):
         raise ValueError(f"ledger.estimators must name at least one estimator, each once; got {', '.join(names)}.")
+    if "escorted" in names and escort is None:
+        raise ValueError("ledger.escort must be a map y = phi(x, here, there) for 'escorted'; got None.")
     return names
 
 

@@ -165,7 +165,7 @@ def anneal_populations(
             return (moved.chains, log_z, families[ancestors]), told
 
         start = (
-            enter(sampler, path.base.energy(), x),
+            enter(sampler, path.at(0.0), x),
             jnp.zeros((), betas.dtype),
             jnp.arange(particles, dtype=jnp.int32),
         )
