@@ -80,6 +80,22 @@ def test_nuts_leaves_skewed_and_tempered_targets_invariant(truth):
     judge_invariance(nuts(0.3, max_depth=4), TARGETS[truth]())
 
 
+def of_blackjax(num_leapfrog):
+    """blackjax's own multinomial HMC, whose trajectory only goes ahead."""
+    import blackjax
+
+    kernel = blackjax.multinomial_hmc.build_kernel()
+    return blackjax.hmc.init, lambda *state, **p: kernel(*state, **p, num_integration_steps=num_leapfrog)
+
+
+def test_the_trajectory_of_multinomial_hmc_reaches_to_both_sides():
+    """At a step so long that the points of a trajectory weigh differently, one that only goes ahead is biased."""
+    truth, sound = TARGETS["tilted well, beta 2"](), multinomial_hmc(0.35, 3)
+    judge_invariance(sound, truth)
+    with pytest.raises(AssertionError, match="standard errors off"):
+        judge_invariance(Blackjax(of_blackjax, sound.parameters, sound.options), truth)
+
+
 def test_nuts_moves():
     judge_movement(nuts(0.3, max_depth=4), TARGETS["tilted well, beta 2"]())
 
