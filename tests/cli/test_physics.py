@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from energax.cli.main import app
 from energax.cli.physics import parse_betas
-from energax.evaluation import temperature_sweep
+from energax.evaluation import ising_transition
 from energax.runtime import backend
 
 SMALL = ("--chains", "8", "--sweeps", "400", "--burn-in", "100")
@@ -23,13 +23,13 @@ def call(monkeypatch, tmp_path):
 
 
 def test_ising_prints_a_table_and_writes_the_figure(call, tmp_path):
-    done = call("physics", "ising", "--size", "8", "--beta", "0.3:0.5:2", *SMALL)
+    done = call("physics", "ising", "--size", "4", "--beta", "0.3:0.5:2", *SMALL)
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
     assert "energy" in lines[1]
     assert lines[2].split()[0] == "0.3000"
     assert "Of 8 estimates with an exact value" in done.stdout
-    folder = tmp_path / "runs" / "physics-ising-8"
+    folder = tmp_path / "runs" / "physics-ising-4"
     record = json.loads((folder / "sweep.json").read_text())
     assert abs(record["rows"][0]["observables"]["energy"]["sigma"]) < 5
     assert (folder / "sweep.png").read_bytes().startswith(b"\x89PNG")
@@ -37,18 +37,49 @@ def test_ising_prints_a_table_and_writes_the_figure(call, tmp_path):
 
 
 def test_json(call):
-    done = call("physics", "ising", "--size", "8", "--beta", "0.3", "--json", "--out", "here", *SMALL)
+    done = call("physics", "ising", "--size", "4", "--beta", "0.3", "--json", "--out", "here", *SMALL)
     found = json.loads(done.stdout)
     assert found["rows"][0]["beta"] == 0.3
     assert found["files"]["png"] == "here/sweep.png"
 
 
+def test_potts_prints_what_is_exact_and_writes_the_figure(call, tmp_path):
+    done = call("physics", "potts", "--size", "4", "--beta", "0.9:1.1:2", "--chains", "8", "--sweeps", "200")
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert "order parameter" in lines[1]
+    assert lines[1].split().count("exact") == 3
+    assert "Of 6 estimates with an exact value" in done.stdout
+    assert "beta = 1.005053" in done.stdout
+    assert "infinite lattice is -1.577350 J." in done.stdout
+    folder = tmp_path / "runs" / "physics-potts-3-4"
+    record = json.loads((folder / "sweep.json").read_text())
+    assert record["move"] == "cluster"
+    assert record["rows"][1]["observables"]["alignment"]["exact_of"] == "this lattice"
+    assert (folder / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_lattice_beyond_the_transfer_matrix_says_so(call):
+    done = call(
+        "physics", "potts", "--states", "6", "--size", "4", "--beta", "1.2", "--move", "local", "--chains", "2",
+        "--sweeps", "20", "--burn-in", "0", "--thin", "1", "--json",
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert "the mean of the two phases that coexist." in found["notes"][0]
+    assert "6^4 rows, at most 1,024" in found["notes"][1]
+    assert found["worst_sigma"] == 0.0
+
+
 def test_a_contradiction_fails(call, monkeypatch):
-    sound = temperature_sweep.multispin
-    monkeypatch.setattr(
-        temperature_sweep, "multispin", lambda key, shape, k, **rest: sound(key, shape, 1.2 * k, **rest)
-    )
-    assert call("physics", "ising", "--size", "8", "--beta", "0.4", *SMALL).exit_code == 1
+    sound = ising_transition.multispin
+    monkeypatch.setattr(ising_transition, "multispin", lambda key, shape, k, **rest: sound(key, shape, 1.2 * k, **rest))
+    assert call("physics", "ising", "--size", "4", "--beta", "0.4", *SMALL).exit_code == 1
+
+
+def test_a_move_that_is_none_is_refused(call):
+    done = call("physics", "ising", "--move", "swap")
+    assert done.exit_code == 2
+    assert "swap" in done.output
 
 
 @pytest.mark.parametrize("text", ["", "a", "0.3:0.4", "0.3:0.4:x", "0.3:0.4:0", "-1", "nan", "inf", "0.3,,0.4"])

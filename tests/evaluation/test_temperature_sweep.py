@@ -1,58 +1,60 @@
-"""Temperature sweeps against exact answers, with a planted bug."""
+"""The runner of a temperature sweep against the runner of `samplers`, step by step."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from energax.energies import ISING_CRITICAL_COUPLING, ising_torus
-from energax.evaluation import ising_curves, ising_sweep, temperature_sweep
+from energax.energies import Ising
+from energax.evaluation import Exact, SweepRow, chain_sweep, observe
+from energax.evaluation.temperature_sweep import in_units
+from energax.samplers import SwendsenWang, init_chains, sample
 
-BETAS = (0.3, 0.42, 0.6)
-SMALL = {"chains": 16, "sweeps": 1000, "burn_in": 200, "thin": 5}
-
-
-@pytest.fixture(scope="module")
-def rows():
-    return ising_sweep(jax.random.key(1), 8, BETAS, **SMALL)
+ENERGY = Ising.lattice((4, 4), 1.0)
+START = jnp.ones((3, 16))
+TRACES = []
 
 
-def test_every_exact_value_is_met(rows):
-    for row in rows:
-        off = row.deviations()
-        assert set(off) == {"energy", "specific_heat", "abs_magnetisation", "binder"}
-        assert max(abs(value) for value in off.values()) < 4.5, (row.beta, off)
-        assert all(row.observables[name].reliable for name in off)
+def first_spins(x):
+    TRACES.append(1)
+    return {"first": x[:2]}
 
 
-def test_energies_are_in_units_of_j(rows):
-    assert [row.beta for row in rows] == list(BETAS)
-    np.testing.assert_allclose(rows[0].exact["energy"].value, ising_torus(8, 8, 0.3).energy / 0.3)
-    assert -2.0 < rows[0].observables["energy"].value < 0.0
+def test_it_records_what_sample_draws_and_compiles_once():
+    TRACES.clear()
+    key = jax.random.key(0)
+    found = chain_sweep(key, SwendsenWang(), ENERGY, [0.3, 0.5, 0.7], START, first_spins, sweeps=20, burn_in=6, thin=4)
+    assert len(TRACES) <= 2  # its shape, and the program of all temperatures
+    for part, beta, draws in zip(jax.random.split(key, 3), (0.3, 0.5, 0.7), found, strict=True):
+        level = jnp.asarray(beta, jnp.float32) * ENERGY
+        chains = init_chains(SwendsenWang(), level, START)
+        _, kept = sample(part, SwendsenWang(), level, chains, 5, thin=4, burn_in=6)
+        np.testing.assert_array_equal(draws.statistic["first"], kept.x[..., :2])
+        np.testing.assert_allclose(draws.energy, kept.energy / beta, rtol=1e-5)
+        assert not draws.divergent
 
 
-def test_a_sweep_at_another_temperature_is_caught(monkeypatch):
-    sound = temperature_sweep.multispin
-    monkeypatch.setattr(
-        temperature_sweep, "multispin", lambda key, shape, k, **rest: sound(key, shape, 1.05 * k, **rest)
-    )
-    found = ising_sweep(jax.random.key(1), 8, BETAS, **SMALL)
-    assert max(abs(value) for row in found for value in row.deviations().values()) > 8.0
+def test_only_what_is_of_this_very_system_is_judged():
+    found = observe(np.random.default_rng(0).normal(size=(4, 100)))
+    stuck = observe(np.ones((4, 100)))
+    known = {"a": Exact(0.0, "this lattice"), "b": Exact(9.0, "the infinite lattice"), "c": Exact(0.0, "this machine")}
+    row = SweepRow(1.0, {"a": found, "b": found, "c": stuck}, known)
+    assert row.deviations() == {"a": found.value / found.std_error}
 
 
-def test_curves_pass_through_the_exact_values():
-    curves = {curve.name: curve for curve in ising_curves(16, 0.3, 0.6, num=4)}
-    np.testing.assert_allclose(curves["energy"].values[1], ising_torus(16, 16, 0.4).energy / 0.4)
-    assert curves["abs_magnetisation"].of == "the infinite lattice"
-    below = curves["abs_magnetisation"].betas < ISING_CRITICAL_COUPLING
-    np.testing.assert_array_equal(curves["abs_magnetisation"].values[below], 0.0)
+def test_chains_that_met_a_bad_number_are_not_reliable():
+    found = {"energy": observe(np.random.default_rng(0).normal(size=(40, 100)))}
+    assert in_units(found, 2.0)["energy"].value == 0.5 * found["energy"].value
+    assert in_units(found, 2.0)["energy"].reliable
+    assert not in_units(found, 2.0, sound=False)["energy"].reliable
 
 
 def test_refusals():
-    for call in (
-        lambda: ising_sweep(jax.random.key(0), 8, [0.3, -0.1]),
-        lambda: ising_sweep(jax.random.key(0), 8, [[0.3]]),
-        lambda: ising_sweep(jax.random.key(0), 8, [0.3], chains=1),
-        lambda: ising_sweep(jax.random.key(0), 7, [0.3]),
+    for words in (
+        {"betas": [0.0], "sweeps": 10},
+        {"betas": [0.5], "sweeps": 0},
+        {"betas": [0.5], "sweeps": 10, "thin": 3},
+        {"betas": [0.5], "sweeps": 10, "burn_in": -1},
     ):
-        with pytest.raises(ValueError, match=r"must be|must have"):
-            call()
+        with pytest.raises(ValueError, match="must be"):
+            chain_sweep(jax.random.key(0), SwendsenWang(), ENERGY, xs=START, statistic=jnp.mean, **words)

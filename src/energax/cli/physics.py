@@ -1,7 +1,9 @@
 """`energax physics`: a model of statistical physics at a row of temperatures, beside the exact curve."""
 
+from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -18,48 +20,141 @@ Beta = Annotated[
         help="Inverse temperatures in units of 1/J: a number, a list 0.3,0.4, or low:high:number.",
     ),
 ]
-Chains = Annotated[int, typer.Option(min=2, help="Independent systems at each temperature.")]
+Size = Annotated[int, typer.Option(min=2, help="Side of the square torus.")]
+Chains = Annotated[int | None, typer.Option(min=2, help="Independent systems at each temperature.")]
+Sweeps = Annotated[int | None, typer.Option(min=4, help="Sweeps that are measured, a multiple of --thin.")]
+BurnIn = Annotated[int | None, typer.Option(min=0, help="Sweeps before.")]
+Thin = Annotated[int | None, typer.Option(min=1, help="Sweeps a measurement.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="The folder to write to (runs/physics-... if left out).")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Other seeds give independent estimates.")]
 MOST_OFF = 5.0
 """Standard errors from an exact value beyond which the sweep is called wrong."""
 
 
+class Move(StrEnum):
+    """How a lattice is moved."""
+
+    local = "local"
+    cluster = "cluster"
+    wolff = "wolff"
+
+
+class Plan(NamedTuple):
+    """How much is run at each temperature."""
+
+    chains: int
+    sweeps: int
+    burn_in: int
+    thin: int
+
+
+PLANS = {
+    "multispin": Plan(chains=32, sweeps=4000, burn_in=1000, thin=5),
+    "local": Plan(chains=16, sweeps=4000, burn_in=1000, thin=10),
+    "cluster": Plan(chains=16, sweeps=500, burn_in=100, thin=1),
+    "wolff": Plan(chains=16, sweeps=2000, burn_in=500, thin=4),
+}
+"""By move: what `--chains`, `--sweeps`, `--burn-in` and `--thin` are if left out."""
+
+
 @app.command()
 def ising(
-    size: Annotated[int, typer.Option(min=2, help="Side of the square torus.")] = 32,
+    size: Size = 32,
     beta: Beta = "0.30:0.60:13",
-    chains: Chains = 32,
-    sweeps: Annotated[int, typer.Option(min=20, help="Sweeps that are measured.")] = 4000,
-    burn_in: Annotated[int, typer.Option(min=0, help="Sweeps before.")] = 1000,
-    thin: Annotated[int, typer.Option(min=1, help="Sweeps a measurement.")] = 5,
+    move: Annotated[
+        Move, typer.Option(help="local: heat bath, 32 spins a word. cluster: Swendsen-Wang. wolff: one cluster a step.")
+    ] = Move.local,
+    chains: Chains = None,
+    sweeps: Sweeps = None,
+    burn_in: BurnIn = None,
+    thin: Thin = None,
     seed: Seed = 0,
     out: Out = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """The Ising model of a square torus by local updates (32 spins a word), beside Kaufman's exact answers."""
+    """The Ising model of a square torus by local or cluster moves, beside Kaufman's and Yang's exact answers."""
     betas = parse_betas(beta)
+    plan = planned("multispin" if move == Move.local else move.value, chains, sweeps, burn_in, thin)
 
     import jax
 
-    from energax.evaluation.temperature_sweep import ising_curves, ising_sweep
+    from energax.evaluation.ising_transition import ising_curves, ising_sweep
     from energax.runtime import backend
 
     backend.start(device)
-    rows = ising_sweep(jax.random.key(seed), size, betas, chains=chains, sweeps=sweeps, burn_in=burn_in, thin=thin)
+    rows = ising_sweep(jax.random.key(seed), size, betas, move=move.value, **plan._asdict())
     from energax.energies import ISING_CRITICAL_COUPLING
 
     finish(
         rows,
         ising_curves(size, min(betas), max(betas)),
         ("energy", "specific_heat", "abs_magnetisation", "binder"),
-        title=f"Ising model, {size} x {size} torus, {chains} chains of {sweeps:,} sweeps",
+        title=f"Ising model, {size} x {size} torus, {plan.chains} chains of {plan.sweeps:,} {move.value} sweeps",
         folder=out or DEFAULT_ROOT / f"physics-ising-{size}",
-        facts={"model": "ising", "size": size, "chains": chains, "sweeps": sweeps, "burn_in": burn_in, "seed": seed},
+        facts={"model": "ising", "size": size, "move": move.value, **plan._asdict(), "seed": seed},
         critical=ISING_CRITICAL_COUPLING,
         as_json=as_json,
     )
+
+
+@app.command()
+def potts(
+    states: Annotated[int, typer.Option(min=2, help="States of a site.")] = 3,
+    size: Size = 32,
+    beta: Beta = "0.90:1.10:11",
+    move: Annotated[
+        Move, typer.Option(help="cluster: Swendsen-Wang. local: heat bath by colours. wolff: one cluster a step.")
+    ] = Move.cluster,
+    chains: Chains = None,
+    sweeps: Sweeps = None,
+    burn_in: BurnIn = None,
+    thin: Thin = None,
+    seed: Seed = 0,
+    out: Out = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """The Potts model of a square torus by cluster or local moves, beside what is known exactly."""
+    betas = parse_betas(beta)
+    plan = planned(move.value, chains, sweeps, burn_in, thin)
+
+    import jax
+
+    from energax.evaluation.potts_transition import MOST_ROWS, potts_curves, potts_sweep
+    from energax.runtime import backend
+
+    backend.start(device)
+    rows = potts_sweep(jax.random.key(seed), size, states, betas, move=move.value, **plan._asdict())
+    from energax.energies import potts_critical_coupling, potts_critical_energy
+
+    critical = potts_critical_coupling(states)
+    notes = [f"There the energy per site of the infinite lattice is {potts_critical_energy(states) / critical:.6f} J."]
+    if states > 4:
+        notes[0] = notes[0][:-1] + ", the mean of the two phases that coexist."
+    if not rows[0].exact:
+        notes.append(
+            f"This torus is too large for its transfer matrix ({states}^{size} rows, at most {MOST_ROWS:,}): only the "
+            "critical point of the infinite lattice is exact."
+        )
+    finish(
+        rows,
+        potts_curves(size, states, min(betas), max(betas)),
+        ("energy", "specific_heat", "order_parameter", "order_susceptibility", "order_binder", "alignment"),
+        title=f"{states}-state Potts model, {size} x {size} torus, {plan.chains} chains of {plan.sweeps:,} "
+        f"{move.value} sweeps",
+        folder=out or DEFAULT_ROOT / f"physics-potts-{states}-{size}",
+        facts={"model": "potts", "states": states, "size": size, "move": move.value, **plan._asdict(), "seed": seed},
+        critical=critical,
+        notes=notes,
+        as_json=as_json,
+    )
+
+
+def planned(move: str, chains: int | None, sweeps: int | None, burn_in: int | None, thin: int | None) -> Plan:
+    """What was asked for, and the move's own plan where nothing was."""
+    asked = {"chains": chains, "sweeps": sweeps, "burn_in": burn_in, "thin": thin}
+    return PLANS[move]._replace(**{name: value for name, value in asked.items() if value is not None})
 
 
 def parse_betas(text: str) -> list[float]:
@@ -95,6 +190,7 @@ def finish(
     facts: dict[str, Any],
     critical: float | None,
     as_json: bool,
+    notes: Sequence[str] = (),
 ) -> None:
     """Writes the files, prints the table, and fails where an estimate contradicts an exact value."""
     from energax.report.physics import as_dict, write_sweep
@@ -102,7 +198,7 @@ def finish(
     paths = write_sweep(folder, title, rows, curves, shown, facts, critical)
     worst = max((abs(off) for row in rows for off in row.deviations().values()), default=0.0)
     if as_json:
-        print_json({"rows": [as_dict(row) for row in rows], "files": paths, "worst_sigma": worst})
+        print_json({"rows": [as_dict(row) for row in rows], "files": paths, "worst_sigma": worst, "notes": list(notes)})
     else:
         typer.echo(title)
         for line in table(rows, shown):
@@ -112,23 +208,27 @@ def finish(
             typer.echo(f"Of {checked} estimates with an exact value the worst is {worst:.1f} standard errors off.")
         if critical is not None:
             typer.echo(f"Critical point of the infinite lattice: beta = {critical:.6f}.")
+        for note in notes:
+            typer.echo(note)
         typer.echo(f"Wrote {', '.join(str(path) for path in paths.values())}")
     if worst > MOST_OFF:
         raise typer.Exit(FAILED)
 
 
 def table(rows: list[Any], shown: tuple[str, ...]) -> list[str]:
-    """Temperatures as lines: estimate and error bar, the exact value behind it, `?` where draws are too few."""
-    cells = [["beta", *(name for name in shown for _ in (0, 1))]]
-    cells[0] = ["beta"] + [word for name in shown for word in (name.replace("_", " "), "exact")] + ["tau"]
-    for row in rows:
-        line = [f"{row.beta:.4f}"]
-        for name in shown:
+    """Temperatures as lines: estimate and error bar, `?` where draws are too few, the exact value behind if one is."""
+    head, cells = ["beta"], [[f"{row.beta:.4f}"] for row in rows]
+    for name in shown:
+        is_known = any(name in row.exact for row in rows)
+        head += [name.replace("_", " "), "exact"][: 1 + is_known]
+        for row, line in zip(rows, cells, strict=True):
             found, known = row.observables[name], row.exact.get(name)
-            doubt = "" if found.reliable else " ?"
-            line.append(f"{found.value:.4f} +- {found.std_error:.4f}{doubt}")
-            line.append("" if known is None else f"{known.value:.4f}{'' if known.of == 'this lattice' else ' (inf)'}")
-        line.append(f"{max(row.observables[name].autocorrelation_time for name in shown):.1f}")
-        cells.append(line)
+            line.append(f"{found.value:.4f} +- {found.std_error:.4f}{'' if found.reliable else ' ?'}")
+            if is_known:
+                line.append("" if known is None else f"{known.value:.4f}{' (inf)' if 'infinite' in known.of else ''}")
+    cells = [[*head, "tau"]] + [
+        [*line, f"{max(row.observables[name].autocorrelation_time for name in shown):.1f}"]
+        for row, line in zip(rows, cells, strict=True)
+    ]
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     return ["  ".join(word.rjust(width) for word, width in zip(line, widths, strict=True)) for line in cells]

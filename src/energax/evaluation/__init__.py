@@ -40,8 +40,10 @@ from .frechet import (
     frechet_between_gaussians as frechet_between_gaussians,
     frechet_distance as frechet_distance,
 )
+from .ising_transition import ising_curves as ising_curves, ising_sweep as ising_sweep
 from .jackknife import Observable as Observable, observe as observe
 from .log_likelihood import HeldOut as HeldOut, energy_values as energy_values, held_out as held_out
+from .potts_transition import potts_curves as potts_curves, potts_sweep as potts_sweep
 from .sample_distance import (
     Distance as Distance,
     Nearest as Nearest,
@@ -70,7 +72,7 @@ from .transitions import (
 from .temperature_sweep import (
     Curve as Curve,
     Exact as Exact,
+    SweepDraws as SweepDraws,
     SweepRow as SweepRow,
-    ising_curves as ising_curves,
-    ising_sweep as ising_sweep,
+    chain_sweep as chain_sweep,
 )

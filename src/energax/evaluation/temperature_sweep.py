@@ -1,28 +1,30 @@
-"""A model of statistical physics at a row of temperatures, its observables beside what is known exactly.
+"""A model of statistical physics at a row of temperatures: any kernel, one compile for all of them, numbers kept.
 
-Source: Newman and Barkema (1999), Monte Carlo methods in statistical physics, chapters 3 and 4; the exact answers are
-    those of `energies.ising_exact` (Kaufman 1949, Onsager 1944, Yang 1952).
-Estimates every observable of `spin_observables` at each temperature from independent chains, all temperatures in one
-compiled run. Energies are in units of J and per site, specific heats in units of k and per site.
-Cost: chains x temperatures x (burn-in + sweeps) sweeps. Fails near a critical point where sweeps are fewer than some
-ten autocorrelation times, which grow as side^2.2 for local updates: such rows are marked as not reliable.
+Source: Newman and Barkema (1999), Monte Carlo methods in statistical physics, chapters 3 and 4.
+What differs: the inverse temperature is a traced number of `beta * energy`, so that a row of temperatures is one
+program; what is kept of a draw is its energy and a statistic, never the draw.
+Estimates nothing itself: `ising_sweep`, `potts_sweep` and `rbm_sweep` make observables of what it records, and put what
+is known exactly beside them. Cost: chains x temperatures x (burn-in + sweeps) steps. Fails near a critical point where
+sweeps are fewer than some ten autocorrelation times, which grow as side^2.2 for local updates: such rows are marked as
+not reliable.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, PyTree
 
-from energax.core import Key, checks
-from energax.energies import ising_plane, ising_torus, ising_torus_magnetisation
-from energax.samplers import multispin
+from energax.core import AbstractEnergy, AbstractSampler, Key, X, checks
+from energax.numerics.random import chain_keys
+from energax.samplers import init_chains
+from energax.samplers.chains import num_chains, one_step, traced
 
 from .jackknife import Observable
-from .spins import spin_observables
-
-MOST_SIDE = 8
-"""Side up to which the exact |m| of the finite torus is asked for."""
 
 
 class Exact(NamedTuple):
@@ -31,11 +33,11 @@ class Exact(NamedTuple):
     value: float
     """In the observable's units."""
     of: str
-    """"this lattice", which estimates must meet, or "the infinite lattice", which they approach."""
+    """"this lattice" or "this machine", which estimates must meet, or "the infinite lattice", which they approach."""
 
 
 class Curve(NamedTuple):
-    """An exact curve to draw beside the estimates."""
+    """An exact curve to draw beside the estimates, or one exact point."""
 
     name: str
     """Of the observable."""
@@ -56,104 +58,114 @@ class SweepRow(NamedTuple):
     """Of some of them."""
 
     def deviations(self) -> dict[str, float]:
-        """Standard errors between estimate and exact value, where that is of this lattice."""
+        """Standard errors between estimate and exact value, where that is of this very system."""
         return {
             name: float((self.observables[name].value - known.value) / self.observables[name].std_error)
             for name, known in self.exact.items()
-            if known.of == "this lattice" and math.isfinite(self.observables[name].std_error)
+            if known.of.startswith("this ") and math.isfinite(self.observables[name].std_error)
         }
 
 
-def ising_sweep(
+class SweepDraws(NamedTuple):
+    """What was kept of the draws at one temperature, chains on axis 0 and time on axis 1."""
+
+    energy: np.ndarray
+    """E(x) at beta = 1, in nats, [chains, draws]."""
+    statistic: PyTree[np.ndarray]
+    """Of every draw, [chains, draws, ...]."""
+    divergent: bool
+    """Whether any step of any chain met a number that is not finite."""
+
+
+def chain_sweep(
     key: Key,
-    size: int,
+    sampler: AbstractSampler,
+    energy: AbstractEnergy,
     betas: Sequence[float] | np.ndarray,
+    xs: PyTree[Array],
+    statistic: Callable[[X], PyTree[Array]],
     *,
-    chains: int = 32,
-    sweeps: int = 4000,
-    burn_in: int = 1000,
-    thin: int = 5,
-) -> list[SweepRow]:
-    """The Ising model of a square torus by multi-spin coded heat bath, started from all spins up.
+    sweeps: int,
+    burn_in: int = 0,
+    thin: int = 1,
+) -> list[SweepDraws]:
+    """Runs independent chains of any kernel on `beta * energy` for every beta, from the same starts.
 
     Args:
         key: One typed key; it is used up.
-        size: Side, even, up to 64 or a multiple of 64.
-        betas: Inverse temperatures in units of 1 / J, > 0.
-        chains: Independent lattices a temperature, >= 2.
-        sweeps: Sweeps that are measured, a multiple of `thin`.
-        burn_in: Sweeps before, >= 0.
-        thin: Sweeps a measurement, >= 1.
-
-    Returns:
-        One row a temperature, in the order given. Exact: energy and specific heat of this torus by Kaufman's formula;
-        |m| of this torus up to side 8 and of the infinite lattice (Yang) beyond.
+        sampler: The kernel.
+        energy: At beta = 1.
+        betas: Inverse temperatures, > 0.
+        xs: Starting points, chains on axis 0 of every leaf.
+        statistic: What to keep of one sample. Another function is another compilation: name it.
+        sweeps: Steps that are measured, a multiple of `thin`.
+        burn_in: Steps before, >= 0.
+        thin: Steps a measurement, >= 1.
 
     Raises:
-        ValueError: An argument is out of its range.
+        ValueError: An argument is out of its range, or as `init_chains`.
 
     Example:
-        >>> import jax
-        >>> row = ising_sweep(jax.random.key(0), 8, [0.3], chains=8, sweeps=400, burn_in=100)[0]
-        >>> abs(row.deviations()["energy"]) < 4
-        True
+        >>> from energax.energies import Potts
+        >>> from energax.samplers import SwendsenWang
+        >>> energy, start = Potts.lattice((4, 4), 3, 1.0), jnp.tile(jnp.eye(3)[:1], (2, 16, 1))
+        >>> found = chain_sweep(jax.random.key(0), SwendsenWang(), energy, [0.5, 1.0], start, jnp.mean, sweeps=20)
+        >>> len(found), found[0].energy.shape
+        (2, (2, 20))
     """
-    couplings = _betas("ising_sweep", betas)
-    checks.count("ising_sweep", "chains", chains, least=2)
-    run = multispin(
-        key, (size, size), np.repeat(couplings, chains), num_sweeps=sweeps, burn_in=burn_in, thin=thin,
-        num_lattices=chains * len(couplings), x=np.ones((chains * len(couplings), size * size), np.float32),
-    )  # fmt: skip
-    sites = size * size
-    energy = np.asarray(run.energy, np.float64).reshape(len(couplings), chains, -1)
-    spin = np.asarray(run.magnetisation, np.float64).reshape(energy.shape) / sites
-    rows = []
-    for beta, e, m in zip(couplings, energy, spin, strict=True):
-        found = spin_observables(m, e, sites)
-        found["energy"] = _scaled(found["energy"], 1.0 / beta)
-        rows.append(SweepRow(float(beta), found, _ising_exact(size, float(beta))))
-    return rows
+    couplings = inverse_temperatures("chain_sweep", betas)
+    checks.typed_key("chain_sweep", key)
+    for name, value, least in (("sweeps", sweeps, 1), ("burn_in", burn_in, 0), ("thin", thin, 1)):
+        checks.count("chain_sweep", name, value, least)
+    if sweeps % thin:
+        raise ValueError(f"chain_sweep.sweeps must be a multiple of thin = {thin}; got {sweeps}.")
+    found = []
+    for part, beta in zip(jax.random.split(key, len(couplings)), couplings, strict=True):
+        level = jnp.asarray(beta, jnp.result_type(float)) * energy
+        chains = init_chains(sampler, level, xs)
+        kept = _record(traced(sampler), part, energy, level, chains, statistic, sweeps // thin, thin, burn_in)
+        values, statistics, divergent = jax.tree.map(np.asarray, kept)
+        found.append(SweepDraws(values.astype(np.float64), statistics, bool(divergent)))
+    return found
 
 
-def _ising_exact(size: int, beta: float) -> dict[str, Exact]:
-    known = _ising_formulas(size, beta)
-    if size <= MOST_SIDE:  # by transfer matrix, half a second
-        finite = ising_torus_magnetisation(size, size, beta)
-        known["abs_magnetisation"] = Exact(finite.absolute, "this lattice")
-        known["binder"] = Exact(finite.binder, "this lattice")
-    return known
+def inverse_temperatures(owner: str, betas: Sequence[float] | np.ndarray) -> np.ndarray:
+    """`betas` as a row of numbers > 0.
 
-
-def _ising_formulas(size: int, beta: float) -> dict[str, Exact]:
-    torus = ising_torus(size, size, beta)
-    return {
-        "energy": Exact(torus.energy / beta, "this lattice"),
-        "specific_heat": Exact(torus.specific_heat, "this lattice"),
-        "abs_magnetisation": Exact(ising_plane(beta).magnetisation, "the infinite lattice"),
-    }
-
-
-def ising_curves(size: int, low: float, high: float, num: int = 200) -> list[Curve]:
-    """Exact curves of the square torus between two inverse temperatures: energy, specific heat, and Yang's |m|.
-
-    Args:
-        size: Side, >= 2.
-        low: Lowest inverse temperature in units of 1 / J, > 0.
-        high: Highest.
-        num: Points of each curve, >= 2.
+    Raises:
+        ValueError: They are none.
     """
-    betas = np.linspace(low, high, num)
-    rows = [_ising_formulas(size, float(beta)) for beta in betas]
-    return [Curve(name, rows[0][name].of, betas, np.array([row[name].value for row in rows])) for name in rows[0]]
-
-
-def _scaled(found: Observable, factor: float) -> Observable:
-    return found._replace(value=factor * found.value, std_error=factor * found.std_error)
-
-
-def _betas(owner: str, betas: Sequence[float] | np.ndarray) -> np.ndarray:
     checks.positive(owner, "betas", np.asarray(betas))
     array = np.asarray(betas, np.float64)
     if array.ndim != 1:
         raise ValueError(f"{owner}.betas must be a row of inverse temperatures; got shape {array.shape}.")
     return array
+
+
+def in_units(observables: dict[str, Observable], beta: float, *, sound: bool = True) -> dict[str, Observable]:
+    """Observables with the energy in units of J instead of nats; none is reliable where the chains were not sound."""
+    energy = observables["energy"]
+    scaled = energy._replace(value=energy.value / beta, std_error=energy.std_error / beta)
+    found = observables | {"energy": scaled}
+    return found if sound else {name: each._replace(reliable=False) for name, each in found.items()}
+
+
+@eqx.filter_jit
+def _record(sampler, key, energy, level, chains, statistic, num_draws, thin, burn_in):
+    """-> (energy at beta = 1 [chains, draws], statistic [chains, draws, ...], whether any step diverged)."""
+    keys = chain_keys(key, num_chains(chains))
+
+    def walk(carry, index):
+        states, divergent = carry
+        states, info = one_step(sampler, keys, index, level, states)
+        return (states, divergent | jnp.any(info.divergent)), None
+
+    def draw(carry, number):
+        carry, _ = jax.lax.scan(walk, carry, burn_in + number * thin + jnp.arange(thin))
+        return carry, (jax.vmap(energy)(carry[0].x), jax.vmap(statistic)(carry[0].x))
+
+    carry = chains.states, jnp.array(False)
+    if burn_in:
+        carry, _ = jax.lax.scan(walk, carry, jnp.arange(burn_in))
+    (_, divergent), kept = jax.lax.scan(draw, carry, jnp.arange(num_draws))
+    return *jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), kept), divergent

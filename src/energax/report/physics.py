@@ -24,8 +24,10 @@ LABELS = {
     "order_binder": "Binder cumulant",
     "abs_susceptibility": "susceptibility of |m|",
     "order_susceptibility": "susceptibility",
+    "alignment": "alignment",
 }
-WIDTH, HEIGHT = 8.0, 5.6  # inches
+POINT = {"linestyle": "", "marker": "*", "markersize": 12, "markerfacecolor": "none"}
+WIDTH, HEIGHT = 4.0, 2.8  # inches a panel
 
 
 def write_sweep(
@@ -44,24 +46,26 @@ def write_sweep(
         title: What was swept.
         rows: One a temperature.
         curves: Exact curves.
-        shown: Observables of the four panels.
+        shown: Observables, one a panel, in two rows.
         facts: What else belongs into sweep.json (settings, seed).
         critical: Inverse critical temperature, for a line.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    columns = (len(shown) + 1) // 2
+    width, height = WIDTH * columns, HEIGHT * 2
 
     def paint(figure: Figure) -> None:
         figure.suptitle(title)
         for place, name in enumerate(shown):
-            _panel(figure.add_subplot(2, 2, place + 1), name, rows, curves, critical)
+            _panel(figure.add_subplot(2, columns, place + 1), name, rows, curves, critical, is_first=place == 0)
 
     alt = f"{title}: {', '.join(LABELS[name] for name in shown)} against inverse temperature, with exact curves."
-    svg = draw("sweep", title, "", alt, paint, width=WIDTH, height=HEIGHT).content
+    svg = draw("sweep", title, "", alt, paint, width=width, height=height).content
     record = {"title": title, **facts, "rows": [as_dict(row) for row in rows]}
     contents = {
         "sweep.json": json.dumps(record, indent=1).encode(),
         "sweep.svg": svg,
-        "sweep.png": png(paint, width=WIDTH, height=HEIGHT),
+        "sweep.png": png(paint, width=width, height=height),
     }
     for name, content in contents.items():
         write_atomically(folder / name, [content])
@@ -86,9 +90,22 @@ def as_dict(row: SweepRow) -> dict[str, Any]:
     return {"beta": row.beta, "observables": observables}
 
 
-def _panel(ax: Axes, name: str, rows: Sequence[SweepRow], curves: Sequence[Curve], critical: float | None) -> None:
+def _exact_points(ax: Axes, name: str, rows: Sequence[SweepRow], curves: Sequence[Curve]) -> None:
+    """Exact values of rows where no curve says the same."""
+    drawn = {curve.of for curve in curves if curve.name == name}
+    known = [(row.beta, row.exact[name]) for row in rows if name in row.exact and row.exact[name].of not in drawn]
+    for of in sorted({exact.of for _, exact in known}):
+        points = [(beta, exact.value) for beta, exact in known if exact.of == of]
+        ax.plot(*zip(*points, strict=True), "+", color=GREEN, markersize=10, label=f"exact, {of}", zorder=3)
+
+
+def _panel(
+    ax: Axes, name: str, rows: Sequence[SweepRow], curves: Sequence[Curve], critical: float | None, *, is_first: bool
+) -> None:
     for index, curve in enumerate(c for c in curves if c.name == name):
-        ax.plot(curve.betas, curve.values, color=GREEN, linestyle=DASHES[index], label=f"exact, {curve.of}", zorder=1)
+        line = {"linestyle": DASHES[index]} if len(curve.betas) > 1 else POINT
+        ax.plot(curve.betas, curve.values, color=GREEN, label=f"exact, {curve.of}", zorder=1, **line)
+    _exact_points(ax, name, rows, curves)
     values = np.array([row.observables[name].value for row in rows])
     errors = np.array([row.observables[name].std_error for row in rows])
     errors = np.where(np.isfinite(errors), errors, 0.0)
@@ -99,7 +116,8 @@ def _panel(ax: Axes, name: str, rows: Sequence[SweepRow], curves: Sequence[Curve
         where = np.flatnonzero(doubtful)
         ax.plot(np.array(betas)[where], values[where], "x", color=SOFT, markersize=8, label="too few independent draws")
     if critical is not None and min(betas) <= critical <= max(betas):
-        ax.axvline(critical, color=SOFT, linewidth=0.8, linestyle=":")
+        label = "critical point, the infinite lattice" if is_first else None
+        ax.axvline(critical, color=SOFT, linewidth=0.8, linestyle=":", label=label)
     ax.set_xlabel("inverse temperature")
     ax.set_ylabel(LABELS[name])
     ax.legend(loc="best", fontsize=8)
