@@ -28,13 +28,13 @@ from energax.samplers import (
 from enumerated import Space, space
 
 rng = np.random.default_rng(5)
-GRAPH = np.array([[0, 1], [1, 2], [2, 3], [3, 0], [0, 2], [3, 4]])  # a square with a diagonal and a tail: three colours
+GRAPH = np.array([[0, 1], [1, 2], [0, 2], [2, 3], [3, 0], [3, 4]])  # two triangles and a tail: three colours
 
 
 class Pairwise(AbstractPairEnergy):
     """-sum of strengths of edges whose ends agree (spins: times the product) - sum of fields: linear in every site.
 
-    `cond` is added to the fields.
+    As many edges of `GRAPH` as there are strengths; `cond` is added to the fields.
     """
 
     strengths: jax.Array
@@ -43,15 +43,18 @@ class Pairwise(AbstractPairEnergy):
     def __call__(self, x, cond=None):
         flat = x if hasattr(x, "shape") else jnp.concatenate([x["a"], x["b"]])
         fields = self.fields if cond is None else self.fields + cond
-        ends = flat[GRAPH[:, 0]] * flat[GRAPH[:, 1]]
+        graph = GRAPH[: len(self.strengths)]
+        ends = flat[graph[:, 0]] * flat[graph[:, 1]]
         strengths = self.strengths.reshape((-1,) + (1,) * (ends.ndim - 1))
         return -jnp.sum(jnp.broadcast_to(strengths, ends.shape) * ends) - jnp.sum(fields * flat)
 
     def pair_terms(self, cond=None):
         fields = self.fields if cond is None else self.fields + cond
         if fields.ndim == 2:
-            return PairTerms(jnp.asarray(GRAPH), self.strengths, fields)
-        return PairTerms(jnp.asarray(GRAPH), 2.0 * self.strengths, jnp.stack([-fields, fields], axis=1))
+            return PairTerms(jnp.asarray(GRAPH[: len(self.strengths)]), self.strengths, fields)
+        return PairTerms(
+            jnp.asarray(GRAPH[: len(self.strengths)]), 2.0 * self.strengths, jnp.stack([-fields, fields], axis=1)
+        )
 
 
 class Curved(AbstractEnergy):
@@ -91,6 +94,15 @@ TARGETS = {
     "curved": Target(0.6 * Curved(fields(5)), BITS, jnp.ones(5), colouring(GRAPH, 5), "any"),
 }
 """beta != 1 in all of them."""
+
+
+TRIANGLES = {
+    "three spins": Target(0.7 * Pairwise(ROUGH[:3], fields(3)), SPINS, jnp.ones(3), np.arange(3)),
+    "three categories": Target(
+        0.8 * Pairwise(jnp.abs(ROUGH[:3]), fields(3, 3)), CATEGORIES, jax.nn.one_hot(jnp.zeros(3, int), 3), np.arange(3)
+    ),
+}
+"""Few enough states for the exact transition matrix of any kernel."""
 
 
 @cache

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from contracts.discrete import CASES, EXACT, MEMBERS, REVERSIBLE, ROUGH, TARGETS, Pairwise, few, truth
+from contracts.discrete import CASES, EXACT, MEMBERS, REVERSIBLE, ROUGH, TARGETS, TRIANGLES, Pairwise, few, truth
+from energax.evaluation import every_sample, exactness, probabilities, transition_matrix
 from energax.numerics import chain_keys, step_key
 from energax.samplers import SPINS, advance, init_chains, one_step, sample
 from energax.samplers.chains import _advance
@@ -36,6 +37,28 @@ def test_is_reversible(name, target):
 @pytest.mark.parametrize(("name", "target"), CASES)
 def test_moves(name, target):
     judge_movement(*flow(name, target), truth(target))
+
+
+@pytest.mark.parametrize("target", TRIANGLES)
+@each
+def test_its_transition_matrix_is_exact(name, target):
+    """All random decisions enumerated, in double precision: no statistics."""
+    at, member = TRIANGLES[target], MEMBERS[name]
+    xs = every_sample(at.sites, at.like)
+    sampler = member.make(at)
+    if hasattr(sampler, "updates"):
+        sampler = type(sampler)(at.sites, 1)
+    found = transition_matrix(sampler, at.energy, xs)
+    judged = exactness(found.matrix, probabilities(at.energy, xs))
+    assert judged.rows < 1e-12
+    assert judged.connected
+    assert found.reused == ()
+    assert found.stale < 1e-12
+    if member.exact:
+        assert judged.invariance < 1e-14
+        assert (judged.reversibility < 1e-14) == member.reversible
+    else:
+        assert judged.invariance > 1e-3
 
 
 @each

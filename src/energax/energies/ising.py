@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int, Scalar
 
 from energax.core import AbstractLatticeEnergy, AbstractPairEnergy, Cond, PairTerms, checks
 
-from .bands import Bands, bands
+from .bands import Bands, bands, pair_energy
 from .enumeration import concrete, enumerated_log_sum, few_units, state_blocks
 
 
@@ -85,7 +85,7 @@ class Ising(AbstractLatticeEnergy, AbstractPairEnergy):
         """E(x) in nats."""
         self._one_sample(x)
         if self.bands is not None:
-            return -self.bands.pair_sum(self.strengths, x) - jnp.sum(self.fields * x)
+            return pair_energy(self.bands, self.strengths, self.fields, x)
         return -jnp.sum(self.strengths * x[self.pairs[:, 0]] * x[self.pairs[:, 1]]) - jnp.sum(self.fields * x)
 
     def local_field(self, x: Float[Array, " sites"]) -> Float[Array, " sites"]:

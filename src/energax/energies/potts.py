@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int, Scalar
 
 from energax.core import AbstractLatticeEnergy, AbstractPairEnergy, Cond, PairTerms, checks
 
-from .bands import Bands, bands
+from .bands import Bands, bands, pair_energy
 from .ising import check_pairs, lattice_edges
 
 
@@ -91,7 +91,7 @@ class Potts(AbstractLatticeEnergy, AbstractPairEnergy):
         """E(x) in nats."""
         self._one_sample(x)
         if self.bands is not None:
-            return -self.bands.pair_sum(self.strengths, x) - jnp.sum(self.fields * x)
+            return pair_energy(self.bands, self.strengths, self.fields, x)
         agree = jnp.sum(x[self.pairs[:, 0]] * x[self.pairs[:, 1]], axis=-1)
         return -jnp.sum(self.strengths * agree) - jnp.sum(self.fields * x)
 
