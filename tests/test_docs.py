@@ -107,6 +107,33 @@ def test_what_a_page_points_at_exists(page):
         assert (page.parent / target).exists() or target == "methods.md", f"{page.name} points at {target}"
 
 
+@pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_names_of_a_page_are_names_of_the_api(page):
+    for name in re.findall(r"\{py:obj\}`~?(energax[\w.]*)`", page.read_text()):
+        room, _, member = name.rpartition(".")
+        assert hasattr(importlib.import_module(room), member), f"{page.name}: {name}"
+
+
+def test_every_model_is_in_the_table_of_models_with_its_exact_answer():
+    from energax import energies
+    from energax.core import AbstractEnergy
+
+    text = (ROOT / "docs" / "models.md").read_text()
+    named = set(re.findall(r"\{py:obj\}`~energax\.energies\.(\w+)`", text))
+    models = {
+        n for n in dir(energies) if isinstance(kind := getattr(energies, n), type) and issubclass(kind, AbstractEnergy)
+    }
+    answers = {
+        n
+        for n in dir(energies)
+        if re.search(r"_exact$|_limit$|^ising_|^potts_|^sk_|^rem_", n) and callable(getattr(energies, n))
+    }
+    missing = sorted((models | answers) - named - {"AbstractHiddenBits"})
+    assert not missing, f"docs/models.md does not name {missing}"
+    for row in re.findall(r"^\| .+ \|$", text, re.MULTILINE):
+        assert all(cell.strip() for cell in row.strip("|").split("|")[2:]), f"no exact answer in {row}"
+
+
 def test_every_command_in_the_pages_is_one():
     from typer.main import get_command
 
