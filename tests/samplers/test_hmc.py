@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from energax.core import FunctionEnergy
-from energax.samplers import HMC, HMCState, init_chains, sample
-from judges import TARGETS, bounded, judge_acceptance, judge_moments, target
+from energax.numerics import uniforms
+from energax.samplers import HMC, HMCState, hmc, init_chains, sample
+from energax.samplers.hmc import trajectory
+from judges import TARGETS, bounded, judge_acceptance, judge_invariance, judge_moments, target
 
 
 def test_acceptance_on_a_gaussian():
@@ -43,7 +45,7 @@ def test_the_trajectory_is_reversible_and_of_second_order():
 
         def run(h, steps, x, p):
             sampler = HMC(h, steps)
-            return sampler._trajectory(energy, sampler.init(energy, x), p)
+            return trajectory(energy, sampler.init(energy, x), p, h, steps)
 
         def error(h, steps):
             new, end = run(h, steps, x, p)
@@ -66,10 +68,29 @@ def test_whole_periods_are_named_in_the_docs_and_true():
     np.testing.assert_allclose(draws.x, 1.0, atol=0.02)
 
 
+def test_jitter_ends_the_whole_periods():
+    sampler, energy = HMC(2 * np.pi / 100, 100, jitter=0.5), FunctionEnergy(lambda x: 0.5 * jnp.sum(x**2))
+    chains = init_chains(sampler, energy, jnp.ones((4000, 1)))
+    _, draws = sample(jax.random.key(0), sampler, energy, chains, 3)
+    assert abs(float(jnp.var(draws.x[:, -1])) - 1.0) < 4 * np.sqrt(2 / 4000)
+
+
+def test_a_length_drawn_by_the_bits_of_the_momentum_is_caught(monkeypatch):
+    """The planted bug: jitter from words that the momentum has used, so that fast starts take short steps."""
+
+    def planted(key, step_size, jitter):
+        return step_size * (1.0 + jitter * (2.0 * uniforms(key, (1,))[0] - 1.0))
+
+    monkeypatch.setattr(hmc, "jittered", planted)
+    with pytest.raises(AssertionError, match="standard errors off"):
+        judge_invariance(HMC(0.3, 3, jitter=0.6), TARGETS["tilted well, beta 2"]())
+
+
 def test_refusals():
     for call, message in (
         (lambda: HMC(0.0, 3), "HMC.step_size must be > 0; got 0.0"),
         (lambda: HMC(0.1, 0), "HMC.num_leapfrog must be an integer >= 1; got 0"),
+        (lambda: HMC(0.1, 3, jitter=1.0), "HMC.jitter must lie in \\(0, 1\\); got 1.0"),
         (lambda: HMC(0.1, True), "HMC.num_leapfrog must be an integer >= 1; got True"),
     ):
         with pytest.raises(ValueError, match=message):

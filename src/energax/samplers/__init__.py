@@ -40,6 +40,11 @@ from .clusters import cluster_labels as cluster_labels
 from .cycle import Cycle as Cycle, CycleInfo as CycleInfo, CycleState as CycleState
 from .dmala import DMALA as DMALA, DMALAInfo as DMALAInfo, DMALAState as DMALAState
 from .dula import DULA as DULA, DULAInfo as DULAInfo, DULAState as DULAState
+from .generalised_hmc import (
+    GeneralisedHMC as GeneralisedHMC,
+    GeneralisedHMCInfo as GeneralisedHMCInfo,
+    GeneralisedHMCState as GeneralisedHMCState,
+)
 from .gibbs import Gibbs as Gibbs, GibbsInfo as GibbsInfo, GibbsState as GibbsState
 from .gibbs_with_gradients import (
     GibbsWithGradients as GibbsWithGradients,

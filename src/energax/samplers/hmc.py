@@ -2,11 +2,14 @@
 
 Source: Duane et al. (1987), Hybrid Monte Carlo, doi:10.1016/0370-2693(87)91197-X;
     Neal (2011), MCMC using Hamiltonian dynamics, arXiv:1206.1901, fig. 2.
+    a length drawn anew for every trajectory: Mackenzie (1989), doi:10.1016/0370-2693(89)91212-4.
 What differs: a trajectory that ends at, or passes through, a number that is not finite is rejected, and the chain
-    flagged `divergent`. The mass is the identity: whiten x for another.
+    flagged `divergent`. The mass is the identity: `Whitened` makes another. The length varies through its step, not
+    through the number of leapfrogs, so that chains side by side cost the same.
 Leaves p(x) ~ exp(-E(x)) exactly invariant, with E[exp(-energy_error)] = 1 in equilibrium (Creutz 1988) for any step.
 Cost: `num_leapfrog` gradients a step, the current point's is cached. Tune to an acceptance of 0.65. Fails by standing
-still where `step_size` is over twice the narrowest scale, and by going round where the trajectory is a whole period.
+still where `step_size` is over twice the narrowest scale, and by going round where the trajectory is a whole period
+(`jitter` prevents it).
 """
 
 from typing import NamedTuple
@@ -44,9 +47,11 @@ class HMC(AbstractSampler):
     Args:
         step_size: Length of one leapfrog, in the units of x, > 0.
         num_leapfrog: Leapfrogs a step, >= 1.
+        jitter: In (0, 1): every trajectory takes its leapfrogs uniform in `step_size` * (1 -+ jitter); None is a fixed
+            step.
 
     Raises:
-        ValueError: `step_size` is not a positive number or `num_leapfrog` not an integer >= 1.
+        ValueError: `step_size` is not a positive number, `num_leapfrog` not an integer >= 1 or `jitter` outside (0, 1).
 
     Example:
         >>> from energax.core import FunctionEnergy
@@ -59,10 +64,13 @@ class HMC(AbstractSampler):
 
     step_size: float | Scalar
     num_leapfrog: int = eqx.field(static=True)
+    jitter: float | Scalar | None = None
 
     def __check_init__(self):
         checks.positive("HMC", "step_size", self.step_size)
         checks.count("HMC", "num_leapfrog", self.num_leapfrog)
+        if self.jitter is not None:
+            checks.fraction("HMC", "jitter", self.jitter)
 
     def init(self, energy: AbstractEnergy, x: X) -> HMCState:
         value, gradient = jax.value_and_grad(energy)(x)
@@ -73,7 +81,8 @@ class HMC(AbstractSampler):
 
     def step(self, key: Key, energy: AbstractEnergy, state: HMCState) -> tuple[HMCState, HMCInfo]:
         start, level = normal_like(key, state.x), uniform(key)  # disjoint blocks of one key
-        new, end = self._trajectory(energy, state, start)
+        step_size = jittered(key, self.step_size, self.jitter)
+        new, end = trajectory(energy, state, start, step_size, self.num_leapfrog)
         kinetic = 0.5 * (squared_norm(end) - squared_norm(start))
         error = (new.energy - state.energy).astype(kinetic.dtype) + kinetic
         # an infinite force anywhere on the way leaves its mark on the momentum, and a NaN stays
@@ -82,15 +91,27 @@ class HMC(AbstractSampler):
         state = where(level.astype(acceptance.dtype) < acceptance, new, state)
         return state, HMCInfo(state.energy, acceptance, ~finite, error)
 
-    def _trajectory(self, energy: AbstractEnergy, state: HMCState, momentum: X) -> tuple[HMCState, X]:
-        """Half a kick, (drift, whole kick) but for the last drift, half a kick: one force a leapfrog."""
 
-        def leapfrog(carry, _):
-            x, momentum = carry
-            x = add_scaled(x, self.step_size, momentum)
-            return (x, add_scaled(momentum, -self.step_size, jax.grad(energy)(x))), None
+def trajectory(
+    energy: AbstractEnergy, state: HMCState, momentum: X, step_size: float | Scalar, num_leapfrog: int
+) -> tuple[HMCState, X]:
+    """Half a kick, (drift, whole kick) but for the last drift, half a kick: one force a leapfrog -> (end, momentum)."""
 
-        momentum = add_scaled(momentum, -0.5 * self.step_size, state.gradient)
-        (x, momentum), _ = jax.lax.scan(leapfrog, (state.x, momentum), length=self.num_leapfrog - 1)
-        new = self.init(energy, add_scaled(x, self.step_size, momentum))
-        return new, add_scaled(momentum, -0.5 * self.step_size, new.gradient)
+    def leapfrog(carry, _):
+        x, momentum = carry
+        x = add_scaled(x, step_size, momentum)
+        return (x, add_scaled(momentum, -step_size, jax.grad(energy)(x))), None
+
+    momentum = add_scaled(momentum, -0.5 * step_size, state.gradient)
+    (x, momentum), _ = jax.lax.scan(leapfrog, (state.x, momentum), length=num_leapfrog - 1)
+    x = add_scaled(x, step_size, momentum)
+    new = HMCState(x, *jax.value_and_grad(energy)(x))
+    return new, add_scaled(momentum, -0.5 * step_size, new.gradient)
+
+
+def jittered(key: Key, step_size: float | Scalar, jitter: float | Scalar | None) -> float | Scalar:
+    """`step_size` itself, or a draw uniform in step_size * (1 -+ jitter), by a number that nothing else reads."""
+    if jitter is None:
+        return step_size
+    (own,) = jax.random.split(key, 1)
+    return step_size * (1.0 + jitter * (2.0 * uniform(own) - 1.0))
