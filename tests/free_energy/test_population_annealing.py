@@ -10,9 +10,17 @@ import pytest
 from scipy.stats import binom, chi2
 
 from energax.core import AbstractDensity, GeometricPath
-from energax.energies import Ising, lattice_edges, standard_normal
+from energax.energies import (
+    BernoulliRBM,
+    IndependentBits,
+    Ising,
+    RBMPath,
+    lattice_edges,
+    rbm_exact,
+    standard_normal,
+)
 from energax.free_energy import family_sizes, population_annealing
-from energax.samplers import MALA, SPINS as SITES, ULA, Gibbs
+from energax.samplers import MALA, SPINS as SITES, ULA, BlockGibbs, Gibbs
 from free_energy.targets import TARGETS
 
 MODULE, TURN = (importlib.import_module(f"energax.free_energy.{n}") for n in ("population_annealing", "population"))
@@ -133,6 +141,15 @@ def test_the_front_door():
     exact_mean = -0.4292166557230712
     each = (weights[:, None] * (np.asarray(found.x, np.float64) - exact_mean)).mean(1).reshape(16, 64).mean(1)
     assert abs(each.mean()) < 5.0 * each.std(ddof=1) / 4.0
+
+
+def test_a_machine_cools_by_block_gibbs_along_its_own_path():
+    rng = np.random.default_rng(0)
+    parts = (rng.normal(size=(6, 4)), rng.normal(size=6), rng.normal(size=4))
+    machine = BernoulliRBM(*(jnp.asarray(part, jnp.float32) for part in parts))
+    path = RBMPath(IndependentBits(jnp.zeros(6)), machine)
+    found = population_annealing(jax.random.key(0), path, BlockGibbs(), num_particles=32, num_temperatures=20)
+    assert abs(float(found.log_z[-1]) - rbm_exact(machine).log_z) < 4 * float(found.std_error[-1]) < 0.4
 
 
 def test_refusals():
