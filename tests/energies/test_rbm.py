@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jaxtyping
@@ -38,6 +39,7 @@ def reference(visible=10, hidden=6, scale=1.5):
 def joint_table(rbm):
     """(v, h, E) over all joint states, by the textbook sum in double precision."""
     w, b, c = (np.asarray(a, np.float64) for a in (rbm.weights, rbm.visible_bias, rbm.hidden_bias))
+    w = w * float(rbm.weight_scale)
     v = np.array(list(itertools.product((0.0, 1.0), repeat=len(b))))
     h = np.array(list(itertools.product((0.0, 1.0), repeat=len(c))))
     return v, h, float(rbm.offset) - (v @ b)[:, None] - (h @ c)[None, :] - v @ w @ h.T
@@ -87,6 +89,17 @@ class Wrong(BernoulliRBM):
     def visible_given(self, h):
         sound = super().visible_given(h)
         return 2 * sound if self.bug == "twice" else sound
+
+
+def test_tempering_twice_and_turning_keep_the_joint_energy():
+    machine = BernoulliRBM(SMALL.weights, SMALL.visible_bias, SMALL.hidden_bias, 0.7)
+    v, h = jnp.array([1.0, 0.0, 1.0, 1.0]), jnp.array([0.0, 1.0, 1.0])
+    twice = machine.at_beta(0.5).at_beta(1.5)
+    np.testing.assert_allclose(twice.joint(v, h), 0.75 * machine.joint(v, h), rtol=1e-6)
+    np.testing.assert_allclose(twice.transposed().joint(h, v), 0.75 * machine.joint(v, h), rtol=1e-6)
+    wanted = BernoulliRBM(0.75 * machine.weights, twice.visible_bias, twice.hidden_bias, 0.75 * 0.7)
+    np.testing.assert_allclose(twice(v), wanted(v), rtol=1e-6)
+    np.testing.assert_allclose(twice.hidden_free_energy(h), wanted.hidden_free_energy(h), rtol=1e-6)
 
 
 @pytest.mark.parametrize("bug", ["log 2 a unit", "bias twice", "sign", "no bias", "twice"])
@@ -210,7 +223,7 @@ class BasePath(RBMPath):
 
     def at(self, s):
         rbm = super().at(s)
-        return BernoulliRBM(rbm.weights, rbm.visible_bias, rbm.hidden_bias, rbm.offset + 0.5 * (1.0 - s))
+        return eqx.tree_at(lambda rbm: rbm.offset, rbm, rbm.offset + 0.5 * (1.0 - s))
 
 
 class SlowPath(RBMPath):

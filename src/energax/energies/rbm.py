@@ -10,6 +10,7 @@ Where samplers fail on it: strong weights make isolated modes (one hidden unit a
 crosses about never; temper the joint energy (`at_beta`).
 """
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Scalar
@@ -46,6 +47,8 @@ class BernoulliRBM(AbstractHiddenBits):
     visible_bias: Float[Array, " visible"]
     hidden_bias: Float[Array, " hidden"]
     offset: float | Scalar
+    weight_scale: float | Scalar
+    """What `at_beta` has made of the weights, which stay as they are so that machines share products: 1 at first."""
 
     def __init__(self, weights: Array, visible_bias: Array, hidden_bias: Array, offset: float | Scalar = 0.0):
         weights = jnp.asarray(weights)
@@ -62,6 +65,7 @@ class BernoulliRBM(AbstractHiddenBits):
         checks.finite("BernoulliRBM", "weights", weights)
         checks.finite("BernoulliRBM", "offset", offset)
         self.weights, (self.visible_bias, self.hidden_bias), self.offset = weights, biases, offset
+        self.weight_scale = 1.0
 
     def visible_energy(self, v: Float[Array, " visible"]) -> Scalar:
         """E(v, 0) = offset - b . v in nats."""
@@ -71,11 +75,11 @@ class BernoulliRBM(AbstractHiddenBits):
     def hidden_given(self, v: Float[Array, " visible"]) -> Float[Array, " hidden"]:
         """Logits of p(h_j = 1 | v): c + v W."""
         self._one_sample(v)
-        return self.hidden_bias + v @ self.weights
+        return self.hidden_bias + self.weight_scale * (v @ self.weights)
 
     def visible_given(self, h: Float[Array, " hidden"]) -> Float[Array, " visible"]:
         """Logits of p(v_i = 1 | h): b + W h."""
-        return self.visible_bias + self.weights @ h
+        return self.visible_bias + self.weight_scale * (h @ self.weights.T)
 
     def visible_mean(self, h: Float[Array, " hidden"]) -> Float[Array, " visible"]:
         """p(v_i = 1 | h)."""
@@ -96,11 +100,13 @@ class BernoulliRBM(AbstractHiddenBits):
             beta: Inverse temperature, >= 0; at 0 all bits are fair coins.
         """
         checks.non_negative("BernoulliRBM", "beta", beta)
-        return BernoulliRBM(beta * self.weights, beta * self.visible_bias, beta * self.hidden_bias, beta * self.offset)
+        new = BernoulliRBM(self.weights, beta * self.visible_bias, beta * self.hidden_bias, beta * self.offset)
+        return eqx.tree_at(lambda rbm: rbm.weight_scale, new, beta * self.weight_scale)
 
     def transposed(self) -> "BernoulliRBM":
         """The same machine with the names of its layers exchanged; log Z is the same."""
-        return BernoulliRBM(self.weights.T, self.hidden_bias, self.visible_bias, self.offset)
+        new = BernoulliRBM(self.weights.T, self.hidden_bias, self.visible_bias, self.offset)
+        return eqx.tree_at(lambda rbm: rbm.weight_scale, new, self.weight_scale)
 
     def _one_sample(self, v: Array) -> None:
         if v.shape != self.visible_bias.shape:
