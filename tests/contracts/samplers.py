@@ -22,6 +22,7 @@ from energax.samplers import (
     SimulatedTempering,
     TamedULA,
     Underdamped,
+    Whitened,
     multinomial_hmc,
     nuts,
 )
@@ -54,6 +55,7 @@ MEMBERS = {
     "simulated_tempering": Member(
         lambda: SimulatedTempering(MALA(0.1), jnp.array([1.0, 0.5])), exact=False, gradients=2
     ),
+    "whitened hmc": Member(lambda: Whitened(HMC(0.5, 4), 0.5), exact=True, gradients=4),
     "multinomial hmc": Member(lambda: multinomial_hmc(0.25, 4), exact=True, gradients=4),
     "nuts": Member(lambda: nuts(0.25, max_depth=4), exact=True, gradients=1, slow=True),  # in the body of its loop
 }

@@ -221,7 +221,7 @@ def test_refusals():
         (lambda: Blackjax(3), "Blackjax.build must be a function of options"),
         (
             lambda: window_warm_up(jax.random.key(0), slice_sampling(1.0), lambda x: jnp.sum(x), chains, 100),
-            "window_warm_up.sampler must be a kernel of blackjax with a mass; got Blackjax",
+            "window_warm_up: sampler must have a field step_size; got Blackjax",
         ),
     ):
         with pytest.raises(Exception, match=f"{message}|Type-check") as caught:

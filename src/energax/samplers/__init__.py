@@ -19,7 +19,6 @@ from .blackjax import (
     nuts as nuts,
     slice_sampling as slice_sampling,
 )
-from .blackjax_windows import window_warm_up as window_warm_up
 from .block_gibbs import BlockGibbs as BlockGibbs, BlockGibbsInfo as BlockGibbsInfo, BlockGibbsState as BlockGibbsState
 from .chains import (
     Draws as Draws,
@@ -130,4 +129,6 @@ from .underdamped import (
     UnderdampedInfo as UnderdampedInfo,
     UnderdampedState as UnderdampedState,
 )
+from .whitened import Whitened as Whitened, WhitenedState as WhitenedState
+from .windows import stan_windows as stan_windows, window_warm_up as window_warm_up
 from .wolff import Wolff as Wolff, WolffInfo as WolffInfo, WolffState as WolffState

@@ -190,7 +190,7 @@ def warm_up(
 
     checks.count("warm_up", "num_steps", num_steps)
     energy = admit("warm_up", key, energy, chains, cond)
-    step_size, chains = _warm_up(traced(sampler), rule, key, energy, chains, int(num_steps), cond)
+    step_size, chains = _warm_up(traced(sampler), traced(rule, jnp.float32), key, energy, chains, int(num_steps), cond)
     return with_step_size(sampler, step_size), chains
 
 
