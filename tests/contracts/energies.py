@@ -23,6 +23,8 @@ from energax.energies import (
     GaussianMixture,
     GaussianRBM,
     Hopfield,
+    IndependentCategories,
+    IndependentSpins,
     Ising,
     LogisticRegression,
     ManyWell,
@@ -93,6 +95,8 @@ ENERGIES: dict[str, Case] = {
     ),
     "resnet": Case(lambda: network(ResNet((4, 3, 2), (3, 5), activation="tanh", zero_last=False, key=KEY)), PIXELS),
     # the multilinear extension between the spins: every law but exact samples and quadrature holds off the spins too
+    "independent spins": Case(lambda: IndependentSpins(jnp.array([0.2, 0.0, -0.4])), jnp.ones(3)),
+    "independent categories": Case(lambda: IndependentCategories(jnp.array([[0.2, 0.0]] * 3)), jnp.eye(3)[:, :2]),
     "ising": Case(lambda: Ising(EDGES, jnp.array([0.5, -0.3, 0.8]), jnp.array([0.2, 0.0, -0.4])), jnp.ones(3)),
     "curie-weiss": Case(lambda: CurieWeiss(3, jnp.array(1.2), jnp.array(-0.3)), jnp.array([1.0, -1.0, 1.0])),
     "potts": Case(lambda: Potts(EDGES, jnp.array([0.5, -0.3, 0.8]), jnp.array([[0.2, 0.0]] * 3)), jnp.eye(3)[:, :2]),

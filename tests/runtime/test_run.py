@@ -21,10 +21,11 @@ from energax.runtime.display import QuietDisplay
 from energax.runtime.folder import find_run, list_runs, read_json
 from energax.runtime.hooks import Watch, explainer, slow_down
 from energax.runtime.loop import Look, fit, grid_length
+from energax.runtime.models import weigh
 from energax.runtime.placement import Placement
 from energax.runtime.run import Stopped, digest, evaluate, resume, train
 from energax.runtime.tracking import read_metrics
-from energax.runtime.use import log_z, sample
+from energax.runtime.use import sample, trained
 from energax.training import Phase, Trainer
 
 SMALL = [
@@ -75,8 +76,12 @@ def test_a_finished_run_can_be_sampled_and_normalised(done):
     assert np.all(np.isfinite(found["energy"]))
     with np.load(done / "samples.npz", allow_pickle=False) as kept:
         np.testing.assert_array_equal(kept["x"], found["x"])
-    table = log_z(done, temperatures=(8,), chains=8)
-    assert len(table["forward"]) == len(table["reverse"]) == 1
+    model = trained(done)
+    assert (model.start, model.how, next(iter(model.kernels))) == ("chains", "quadrature", "mala")
+    found = weigh(model, estimators=("ais", "reverse ais"), chains=8, temperatures=8)
+    assert found.exact == read_json(done / "evaluation.json")["density2d"]["log_z_grid"]
+    assert found.start == "chains"
+    assert [each.samples for each in found.accounts] == [8, 8]
     with pytest.raises(ValueError, match=r"sample.num must be an integer >= 2; got 0"):
         sample(done, 0)
 

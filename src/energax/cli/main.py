@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import data, doctor, measure, physics, recipes, runs, train
+from . import data, doctor, logz, measure, physics, recipes, runs, train
 from .outcome import Guarded
 
 app = typer.Typer(
@@ -25,7 +25,7 @@ app.command(rich_help_panel=TRAINING)(train.train)
 app.command(rich_help_panel=TRAINING)(train.resume)
 app.command(rich_help_panel=MODELS)(measure.sample)
 app.command(rich_help_panel=MODELS)(measure.evaluate)
-app.command(rich_help_panel=MODELS)(measure.logz)
+app.command(rich_help_panel=MODELS)(logz.logz)
 app.command(rich_help_panel=MODELS)(measure.report)
 app.add_typer(physics.app, name="physics", rich_help_panel=PHYSICS)
 app.command(rich_help_panel=LOOKING)(runs.runs)

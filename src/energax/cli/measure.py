@@ -1,4 +1,4 @@
-"""What is asked of a trained run: samples, measurements, log Z, the report."""
+"""What is asked of a trained run: samples, measurements, the report."""
 
 import shutil
 import sys
@@ -58,34 +58,6 @@ def evaluate(
         print_json(found)
         return
     for line in summary(found):
-        typer.echo(line)
-
-
-def logz(
-    run: Run,
-    chains: Annotated[int | None, typer.Option(min=2, help="Annealed chains (the recipe's if left out).")] = None,
-    temperatures: Annotated[
-        list[int] | None,
-        typer.Option("--temperatures", "-t", min=2, help="A schedule's length; give two or more so they can disagree."),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Other seeds give independent estimates.")] = 0,
-    root: Root = DEFAULT_ROOT,
-    device: Device = None,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """Estimate log Z from below and from above, with error bars."""
-    folder = find(root, run)
-
-    from energax.runtime import backend, use
-
-    backend.start(device)
-    lengths = tuple(temperatures) if temperatures else None
-    found = use.log_z(folder, temperatures=lengths, chains=chains, seed=seed, display=_display(quiet, as_json))
-    if as_json:
-        print_json(found)
-        return
-    for line in log_z_lines(found):
         typer.echo(line)
 
 

@@ -29,6 +29,10 @@ from .gaussian_rbm import GaussianRBM as GaussianRBM
 from .gmm40 import gaussian_ring as gaussian_ring, gmm40 as gmm40
 from .hidden_bits import AbstractHiddenBits as AbstractHiddenBits
 from .hopfield import Hopfield as Hopfield
+from .independent_sites import (
+    IndependentCategories as IndependentCategories,
+    IndependentSpins as IndependentSpins,
+)
 from .ising import Ising as Ising, enumerate_log_z as enumerate_log_z, lattice_edges as lattice_edges
 from .ising_exact import (
     ISING_CRITICAL_COUPLING as ISING_CRITICAL_COUPLING,

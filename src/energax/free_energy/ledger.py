@@ -71,10 +71,22 @@ class Ledger:
         """The account of an estimator."""
         return next(each for each in self.accounts if each.name == name)
 
-    def as_dict(self) -> dict[str, object]:
-        """Plain numbers and words, without the works."""
+    def deviations(self) -> dict[str, float]:
+        """(estimate - exact) / standard error of every account that is judged; empty where `exact` is not known."""
+        if self.exact is None:
+            return {}
+        rounding = _ROUNDING * max(1.0, abs(self.exact))
         return {
-            "accounts": [asdict(each) for each in self.accounts],
+            each.name: (each.log_z - self.exact) / math.hypot(each.std_error, rounding)
+            for each in self.accounts
+            if not each.weak
+        }
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain numbers and words, without the works; `sigma` is an account's deviation."""
+        off = self.deviations()
+        return {
+            "accounts": [{**asdict(each), "sigma": off.get(each.name)} for each in self.accounts],
             "preparation": {what: {"energies": c.energies, "gradients": c.gradients} for what, c in self.preparation},
             "reference": self.reference,
             "threshold": self.threshold,

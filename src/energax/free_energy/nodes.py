@@ -1,8 +1,9 @@
 """Equilibrium draws at points of a path, and MBAR over them.
 
 Source: Shirts and Chodera (2008), doi:10.1063/1.2978177, with states along a path as in Kirkwood (1935),
-doi:10.1063/1.1749657. Differs: each chain starts from an exact sample of the base and walks through all nodes, so that
-the draws of one chain are one group and the error bar, over groups, needs no autocorrelation time.
+doi:10.1063/1.1749657. Differs: each chain starts from an exact sample of the base and walks through all nodes, led from
+one to the next by small steps in half its burn-in, so that the draws of one chain are one group and the error bar, over
+groups, needs no autocorrelation time.
 Estimates log Z of the target; the base is the first node, the target the last. Cost: per chain,
 `num_nodes` * (`burn_in` + `num_draws` * `thin`) steps; energies of all draws at all nodes.
 Fails: as `thermodynamic_integration`, by chains that lag behind their node or miss a mode; it has no error of
@@ -24,6 +25,8 @@ from . import doors
 from .ais import level
 from .mbar import MBAR, mbar
 from .pilot import at_step_size
+
+_CAREFUL = 0.1  # of the step size, on the way to a node
 
 
 def mbar_along(
@@ -49,7 +52,7 @@ def mbar_along(
         num_chains: Independent chains, >= 2; the error bar is as good as their number.
         num_draws: Draws of a chain at each node, >= 1.
         thin: Steps between them, >= 1.
-        burn_in: Steps at each node before them, >= 1.
+        burn_in: Steps before them, >= 1, half of them on the way from the last node.
 
     Raises:
         ValueError: An argument is out of range, the sampler is unadjusted, or the energy does not return a scalar.
@@ -95,11 +98,21 @@ def node_energies(
     xs = jax.vmap(path.base.sample)(chain_keys(start, num_chains))
     exact = jax.vmap(path.base.sample)(chain_keys(first, num_chains * num_draws))
     chains = init_chains(sampler, path.at(0.0), xs)
+    # in the tail of a steeper density every long step is refused, and a chain that is dropped there stands for ever
+    ramp = burn_in // 2
+    shares = (jnp.arange(1, ramp + 1) / max(ramp, 1)).astype(nodes.dtype)
 
     def at_node(chains, k):
         energy, kernel = path.at(nodes[k + 1]), at_step_size(sampler, step_sizes, k)
-        settle, go = jax.random.split(jax.random.fold_in(walk, k))
-        chains, _ = advance(settle, kernel, energy, chains, burn_in)
+        careful = kernel if step_sizes is None else at_step_size(sampler, _CAREFUL * step_sizes, k)
+        lead, settle, go = jax.random.split(jax.random.fold_in(walk, k), 3)
+
+        def between(chains, j):
+            s = nodes[k] + (nodes[k + 1] - nodes[k]) * shares[j]
+            return advance(jax.random.fold_in(lead, j), careful, path.at(s), chains, 1)[0], None
+
+        chains, _ = jax.lax.scan(between, chains, jnp.arange(ramp))
+        chains, _ = advance(settle, kernel, energy, chains, burn_in - ramp)
 
         def draw(chains, key):
             chains, _ = advance(key, kernel, energy, chains, thin)

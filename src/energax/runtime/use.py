@@ -1,4 +1,4 @@
-"""A trained run put to use: draws from it, and its log Z with as much work as one likes."""
+"""A trained run put to use: draws from it, and what its log Z is asked of."""
 
 import dataclasses
 from pathlib import Path
@@ -7,14 +7,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from energax.core import checks
+from energax.core import GeometricPath, Key, checks
 from energax.free_energy import resample
 from energax.samplers import sample as run_chains
 
 from . import measure
-from .assess import plain, write_arrays
+from .assess import known_log_z, write_arrays
 from .build import Problem
 from .display import Display, QuietDisplay
+from .models import Draw, Model, continuous
 from .run import load_trained
 
 SAMPLES = "samples.npz"
@@ -64,50 +65,51 @@ def sample(folder: Path, num: int, *, seed: int = 0, display: Display | None = N
     return found
 
 
-def log_z(
-    folder: Path,
-    *,
-    temperatures: tuple[int, ...] | None = None,
-    chains: int | None = None,
-    seed: int = 0,
-    display: Display | None = None,
-) -> dict[str, Any]:
-    """log Z of a trained run from below and above, as the table of evaluation.json's `log_z`.
+def trained(folder: Path, *, display: Display | None = None) -> Model:
+    """The averaged model of a run, ready for its ledger: from the recipe's base, by its kernel, as long as its AIS.
+
+    Target samples are the persistent walkers where the run kept some, walked on; else the ledger makes its own. In two
+    dimensions quadrature stands for the exact value.
 
     Args:
         folder: The run folder.
-        temperatures: Schedule lengths, each >= 2; None takes the recipe's.
-        chains: Annealed chains, >= 2; None takes the recipe's.
-        seed: Other seeds give independent estimates.
         display: Where progress is said.
 
     Raises:
-        ValueError: A number is out of range.
         CheckpointError: The run has no sound checkpoint.
     """
-    checks.count("log_z", "seed", seed, least=0)
-    for number in temperatures or ():
-        checks.count("log_z", "temperatures", number, least=2)
-    if chains is not None:
-        checks.count("log_z", "chains", chains, least=2)
+    display = display or QuietDisplay()
     problem, state = load_trained(folder)
-    wanted: dict[str, Any] = {"reverse": True}
-    wanted |= {} if temperatures is None else {"ais_temperatures": tuple(sorted(set(temperatures)))}
-    wanted |= {} if chains is None else {"ais_chains": chains, "chains": chains}
-    problem = _with(problem, **wanted)
-    below, pick, run, above = jax.random.split(jax.random.fold_in(jax.random.key(problem.config.seed), 2000 + seed), 4)
-    sampler, display = measure.tuned_sampler(problem, state), display or QuietDisplay()
-    display.say("Measuring log Z from below ...")
-    forward = measure.log_z_forward(below, problem, state.ema, sampler)
-    starts = measure.walkers(state)
-    if starts is None:
-        starts = resample(pick, forward[-1], problem.config.evaluation.chains)
-    display.say("Drawing samples to come back from ...")
-    sampler, draws = measure.draw_chains(run, problem, state.ema, sampler, starts)
-    display.say("Measuring log Z from above ...")
-    return plain(measure.measure_log_z(measure.log_z_both(above, problem, state.ema, sampler, forward, draws), None))[
-        "log_z"
-    ]
+    sampler, evaluation, starts = (
+        measure.tuned_sampler(problem, state),
+        problem.config.evaluation,
+        measure.walkers(state),
+    )
+    first = type(sampler).__name__.lower()
+    usual = continuous(float(sampler.step_size))
+    exact, how = known_log_z(problem, state), "closed form of the base"
+    if exact is None:
+        exact, how = measure.measure_plane(problem, state.ema)[0].get("density2d", {}).get("log_z_grid"), "quadrature"
+
+    def draws(walkers: jax.Array) -> Draw:
+        def draw(key: Key, num: int) -> jax.Array:
+            display.say("Walking the run's walkers on ...")
+            return measure.warm_chains(key, _with(problem, chains=num), state.ema, sampler, walkers)[1].states.x
+
+        return draw
+
+    return Model(
+        name=folder.name,
+        title=f"{problem.config.name}, step {int(state.step):,}",
+        path=GeometricPath(problem.base, state.ema),
+        kernels={first: sampler} | {name: kernel for name, kernel in usual.items() if name != first},
+        exact=exact,
+        how=how if exact is not None else "",
+        draw=None if starts is None else draws(starts),
+        start="chains",
+        chains=evaluation.ais_chains,
+        temperatures=max(3, *evaluation.ais_temperatures),
+    )
 
 
 def _with(problem: Problem, **changes: Any) -> Problem:
