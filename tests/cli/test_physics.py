@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -94,3 +95,48 @@ def test_temperatures_are_read():
     assert parse_betas("0.3,0.5") == [0.3, 0.5]
     assert parse_betas("0.30:0.60:13")[-1] == pytest.approx(0.6)
     assert len(parse_betas("0.30:0.60:13")) == 13
+
+
+RBM = ("--chains", "8", "--sweeps", "200", "--burn-in", "50", "--thin", "1", "--levels", "6")
+
+
+def test_rbm_prints_modes_ladder_and_minima(call, tmp_path):
+    done = call("physics", "rbm", "--beta", "0.5,1.0", *RBM)
+    assert done.exit_code == 0, done.output
+    assert "Singular values of the weights: 43.818 (x1), 39.192 (x4) nats." in done.stdout
+    assert "6 levels" in done.stdout
+    assert "Of 36 estimates with an exact value" in done.stdout
+    assert "111111111" in done.stdout
+    folder = tmp_path / "runs" / "physics-rbm-bars-and-stripes"
+    record = json.loads((folder / "sweep.json").read_text())
+    assert len(record["minima"]) == 14
+    assert record["rows"][1]["observables"]["mode_2"]["exact_of"] == "this machine"
+    assert (folder / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_rbm_out_of_a_file(call, tmp_path):
+    r = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "mine.npz",
+        weights=r.normal(size=(30, 28)),
+        visible_bias=np.zeros(30),
+        hidden_bias=np.zeros(28),
+    )
+    done = call("physics", "rbm", "mine.npz", "--beta", "0.5", *RBM)
+    assert done.exit_code == 0, done.output
+    assert "mine: 30 visible and 28 hidden units" in done.stdout
+    assert "Neither layer is small enough for the exact sums." in done.stdout
+    assert "Too many visible units" in done.stdout
+
+
+def test_what_is_no_machine_is_refused_in_a_sentence(call, tmp_path):
+    np.savez(tmp_path / "bad.npz", weights=np.ones((3, 2)), visible_bias=np.ones(3), hidden_bias=np.ones(3))
+    for word, code, says in (
+        ("mine", 2, "MODEL must be bars-and-stripes or the path of an .npz file; got 'mine'."),
+        ("none.npz", 1, "none.npz: No such file or directory."),
+        ("bad.npz", 1, "hidden_bias must be of shape (2,)"),
+    ):
+        done = call("physics", "rbm", word)
+        assert done.exit_code == code
+        assert says in done.output
+        assert "Traceback" not in done.output

@@ -27,6 +27,7 @@ BurnIn = Annotated[int | None, typer.Option(min=0, help="Sweeps before.")]
 Thin = Annotated[int | None, typer.Option(min=1, help="Sweeps a measurement.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="The folder to write to (runs/physics-... if left out).")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Other seeds give independent estimates.")]
+BARS = "bars-and-stripes"
 MOST_OFF = 5.0
 """Standard errors from an exact value beyond which the sweep is called wrong."""
 
@@ -53,6 +54,7 @@ PLANS = {
     "local": Plan(chains=16, sweeps=4000, burn_in=1000, thin=10),
     "cluster": Plan(chains=16, sweeps=500, burn_in=100, thin=1),
     "wolff": Plan(chains=16, sweeps=2000, burn_in=500, thin=4),
+    "tempering": Plan(chains=32, sweeps=2000, burn_in=500, thin=2),
 }
 """By move: what `--chains`, `--sweeps`, `--burn-in` and `--thin` are if left out."""
 
@@ -151,6 +153,117 @@ def potts(
     )
 
 
+@app.command()
+def rbm(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="[cyan]bars-and-stripes[/cyan], or an .npz file with the arrays weights (visible, hidden), "
+            "visible_bias and hidden_bias.",
+        ),
+    ] = BARS,
+    beta: Beta = "0.1:1.5:15",
+    levels: Annotated[int, typer.Option(min=2, help="Temperatures of the tempering, at least.")] = 16,
+    chains: Chains = None,
+    sweeps: Sweeps = None,
+    burn_in: BurnIn = None,
+    thin: Thin = None,
+    seed: Seed = 0,
+    out: Out = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """A restricted Boltzmann machine's modes across temperatures by parallel tempering, beside exact sums."""
+    betas = parse_betas(beta)
+    plan = planned("tempering", chains, sweeps, burn_in, thin)
+    name, machine = load_machine(model)
+
+    import jax
+
+    from energax.evaluation.rbm_tempering import rbm_curves, rbm_sweep
+    from energax.report.rbm_modes import paint_occupancies, paint_projections, paint_swaps
+    from energax.runtime import backend
+
+    backend.start(device)
+    found = rbm_sweep(jax.random.key(seed), machine, betas, levels=levels, **plan._asdict())
+    coldest = max(found.rows, key=lambda row: row.beta)
+    more = [lambda ax: paint_swaps(ax, found.swaps.betas, found.swaps.accepted)]
+    more.append(lambda ax: paint_projections(ax, found, coldest.beta))
+    if found.minima is not None:
+        more.append(lambda ax: paint_occupancies(ax, found, coldest))
+    visible, hidden = machine.weights.shape
+    names = tuple(f"mode_{g + 1}" for g in range(len(found.modes.dims)))
+    finish(
+        found.rows,
+        rbm_curves(machine, found.modes, min(betas), max(betas)),
+        ("joint_energy", "heat_capacity", *names),
+        panels=("joint_energy", "heat_capacity", names),
+        more=more,
+        title=f"{name}: {visible} visible and {hidden} hidden units, {plan.chains} ladders of {plan.sweeps:,} sweeps",
+        folder=out or DEFAULT_ROOT / f"physics-rbm-{name}",
+        facts={
+            "model": name, "visible": visible, "hidden": hidden, **plan._asdict(), "seed": seed,
+            "singular_values": found.modes.values.tolist(), "dimensions": found.modes.dims.tolist(),
+            "ladder": found.swaps.betas.tolist(), "accepted_swaps": found.swaps.accepted.tolist(),
+            "round_trips": found.swaps.round_trips,
+            "minima": None if found.minima is None else found.minima.v.astype(int).tolist(),
+        },
+        critical=None,
+        notes=notes_of(found, coldest),
+        as_json=as_json,
+    )  # fmt: skip
+
+
+def load_machine(model: str) -> tuple[str, Any]:
+    """A name for titles and folders, and the machine.
+
+    Raises:
+        ConfigError: It is neither the shipped machine nor an .npz file.
+        DataError: The file does not hold a machine.
+    """
+    from energax.errors import ConfigError
+
+    if model == BARS:
+        from energax.energies import bars_and_stripes_rbm
+
+        return BARS, bars_and_stripes_rbm(8.0)
+    if not model.endswith(".npz"):
+        raise ConfigError(f"MODEL must be {BARS} or the path of an .npz file; got {model!r}.")
+    from energax.data.rbm_file import NAMES, read_rbm
+
+    arrays = read_rbm(Path(model))
+    import jax.numpy as jnp
+
+    from energax.energies import BernoulliRBM
+
+    return Path(model).stem, BernoulliRBM(*(jnp.asarray(arrays[name]) for name in NAMES))
+
+
+def notes_of(found: Any, coldest: Any) -> list[str]:
+    """What the table of a machine does not say: its modes, its ladder, the minima at the coldest temperature."""
+    modes = zip(found.modes.values, found.modes.dims, strict=True)
+    notes = ["Singular values of the weights: " + ", ".join(f"{value:.3f} (x{dim})" for value, dim in modes) + " nats."]
+    worst = int(found.swaps.accepted.argmin())
+    colder, hotter = found.swaps.betas[worst : worst + 2]
+    notes.append(
+        f"{len(found.swaps.betas)} levels, {found.swaps.round_trips:,} round trips; fewest swaps, "
+        f"{found.swaps.accepted[worst]:.0%}, between beta {hotter:.3f} and {colder:.3f}."
+    )
+    if not found.rows[0].exact:
+        notes.append("Neither layer is small enough for the exact sums.")
+    if found.minima is None:
+        return [*notes, "Too many visible units to find all minima of the free energy."]
+    notes.append(f"Draws at beta {coldest.beta:g} by the minimum of the free energy that they descend to:")
+    for name, observable in coldest.observables.items():
+        if name.startswith("minimum_"):
+            place = name.partition("_")[2]
+            bits = "" if place == "other" else "".join(str(int(bit)) for bit in found.minima.v[int(place) - 1])
+            known = f", exact {coldest.exact[name].value:.4f}" if name in coldest.exact else ""
+            notes.append(f"  {place:>5} {bits} {observable.value:.4f} +- {observable.std_error:.4f}{known}")
+    return notes
+
+
 def planned(move: str, chains: int | None, sweeps: int | None, burn_in: int | None, thin: int | None) -> Plan:
     """What was asked for, and the move's own plan where nothing was."""
     asked = {"chains": chains, "sweeps": sweeps, "burn_in": burn_in, "thin": thin}
@@ -191,11 +304,13 @@ def finish(
     critical: float | None,
     as_json: bool,
     notes: Sequence[str] = (),
+    panels: Sequence[str | tuple[str, ...]] | None = None,
+    more: Sequence[Any] = (),
 ) -> None:
     """Writes the files, prints the table, and fails where an estimate contradicts an exact value."""
     from energax.report.physics import as_dict, write_sweep
 
-    paths = write_sweep(folder, title, rows, curves, shown, facts, critical)
+    paths = write_sweep(folder, title, rows, curves, panels or shown, facts, critical, more)
     worst = max((abs(off) for row in rows for off in row.deviations().values()), default=0.0)
     if as_json:
         print_json({"rows": [as_dict(row) for row in rows], "files": paths, "worst_sigma": worst, "notes": list(notes)})

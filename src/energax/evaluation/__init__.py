@@ -44,6 +44,16 @@ from .ising_transition import ising_curves as ising_curves, ising_sweep as ising
 from .jackknife import Observable as Observable, observe as observe
 from .log_likelihood import HeldOut as HeldOut, energy_values as energy_values, held_out as held_out
 from .potts_transition import potts_curves as potts_curves, potts_sweep as potts_sweep
+from .rbm_modes import (
+    Minima as Minima,
+    RBMAverages as RBMAverages,
+    SingularModes as SingularModes,
+    exact_occupancy as exact_occupancy,
+    free_energy_minima as free_energy_minima,
+    rbm_averages as rbm_averages,
+    singular_modes as singular_modes,
+)
+from .rbm_tempering import RBMSweep as RBMSweep, rbm_curves as rbm_curves, rbm_sweep as rbm_sweep
 from .sample_distance import (
     Distance as Distance,
     Nearest as Nearest,

@@ -11,7 +11,7 @@ not reliable.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from energax.core import AbstractEnergy, AbstractSampler, Key, X, checks
+from energax.core import AbstractEnergy, AbstractSampler, Chains, Key, X, checks
 from energax.numerics.random import chain_keys
 from energax.samplers import init_chains
 from energax.samplers.chains import num_chains, one_step, traced
@@ -123,9 +123,10 @@ def chain_sweep(
     for part, beta in zip(jax.random.split(key, len(couplings)), couplings, strict=True):
         level = jnp.asarray(beta, jnp.result_type(float)) * energy
         chains = init_chains(sampler, level, xs)
-        kept = _record(traced(sampler), part, energy, level, chains, statistic, sweeps // thin, thin, burn_in)
-        values, statistics, divergent = jax.tree.map(np.asarray, kept)
-        found.append(SweepDraws(values.astype(np.float64), statistics, bool(divergent)))
+        _, (values, statistics), divergent = record(
+            part, sampler, level, chains, _Kept(energy, statistic), sweeps // thin, thin=thin, burn_in=burn_in
+        )
+        found.append(SweepDraws(values.astype(np.float64), statistics, divergent))
     return found
 
 
@@ -150,22 +151,62 @@ def in_units(observables: dict[str, Observable], beta: float, *, sound: bool = T
     return found if sound else {name: each._replace(reliable=False) for name, each in found.items()}
 
 
+class _Kept(eqx.Module):
+    """What is kept of one chain's state: E(x) at beta = 1, and the statistic of x."""
+
+    energy: AbstractEnergy
+    statistic: Callable[[X], PyTree[Array]] = eqx.field(static=True)
+
+    def __call__(self, state: Any) -> tuple[Array, PyTree[Array]]:
+        return self.energy(state.x), self.statistic(state.x)
+
+
+def record(
+    key: Key,
+    sampler: AbstractSampler,
+    energy: AbstractEnergy,
+    chains: Chains,
+    read: Callable[[Any], PyTree[Array]],
+    num_draws: int,
+    *,
+    thin: int = 1,
+    burn_in: int = 0,
+) -> tuple[Chains, PyTree[np.ndarray], bool]:
+    """As `samplers.sample`, but keeps `read(state)` of every chain's whole state, and nothing else.
+
+    Args:
+        key: One typed key; it is used up.
+        sampler: The kernel.
+        energy: The energy.
+        chains: From `init_chains` with this energy.
+        read: What to keep of one chain's state: a module, whose arrays are traced, or a named function.
+        num_draws: Draws a chain, >= 1.
+        thin: Steps a draw, >= 1.
+        burn_in: Steps before, >= 0.
+
+    Returns:
+        The chains after the last step; what was kept, [chains, draws, ...]; and whether any step met a number that is
+        not finite.
+    """
+    chains, kept, divergent = _record(traced(sampler), key, energy, chains, read, num_draws, thin, burn_in)
+    return chains, jax.tree.map(np.asarray, kept), bool(divergent)
+
+
 @eqx.filter_jit
-def _record(sampler, key, energy, level, chains, statistic, num_draws, thin, burn_in):
-    """-> (energy at beta = 1 [chains, draws], statistic [chains, draws, ...], whether any step diverged)."""
+def _record(sampler, key, energy, chains, read, num_draws, thin, burn_in):
     keys = chain_keys(key, num_chains(chains))
 
     def walk(carry, index):
         states, divergent = carry
-        states, info = one_step(sampler, keys, index, level, states)
+        states, info = one_step(sampler, keys, index, energy, states)
         return (states, divergent | jnp.any(info.divergent)), None
 
     def draw(carry, number):
         carry, _ = jax.lax.scan(walk, carry, burn_in + number * thin + jnp.arange(thin))
-        return carry, (jax.vmap(energy)(carry[0].x), jax.vmap(statistic)(carry[0].x))
+        return carry, jax.vmap(read)(carry[0])
 
     carry = chains.states, jnp.array(False)
     if burn_in:
         carry, _ = jax.lax.scan(walk, carry, jnp.arange(burn_in))
-    (_, divergent), kept = jax.lax.scan(draw, carry, jnp.arange(num_draws))
-    return *jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), kept), divergent
+    (states, divergent), kept = jax.lax.scan(draw, carry, jnp.arange(num_draws))
+    return Chains(states), jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), kept), divergent

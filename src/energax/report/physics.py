@@ -1,7 +1,7 @@
 """A temperature sweep as a figure and as files: estimates with error bars on the exact curves."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from energax.evaluation.temperature_sweep import Curve, SweepRow
 from energax.runtime.disk import write_atomically
 
-from .canvas import BLUE, DASHES, GREEN, SOFT, draw, png
+from .canvas import BLUE, DASHES, GREEN, MARKERS, SERIES, SOFT, draw, png
 
 LABELS = {
     "energy": "energy per site (J)",
     "joint_energy": "energy E(v, h) (nats)",
+    "heat_capacity": "heat capacity (k)",
+    "mode": "share of |2v − 1|² along a mode",
     "specific_heat": "specific heat per site (k)",
     "abs_magnetisation": "|magnetisation|",
     "order_parameter": "order parameter",
@@ -35,9 +37,10 @@ def write_sweep(
     title: str,
     rows: Sequence[SweepRow],
     curves: Sequence[Curve],
-    shown: Sequence[str],
+    shown: Sequence[str | tuple[str, ...]],
     facts: Mapping[str, Any],
     critical: float | None = None,
+    more: Sequence[Callable[[Axes], None]] = (),
 ) -> dict[str, Path]:
     """Writes sweep.json, sweep.svg and sweep.png into `folder` -> their paths.
 
@@ -46,20 +49,28 @@ def write_sweep(
         title: What was swept.
         rows: One a temperature.
         curves: Exact curves.
-        shown: Observables, one a panel, in two rows.
+        shown: Observables, one a panel or several in one, in two rows of panels.
         facts: What else belongs into sweep.json (settings, seed).
         critical: Inverse critical temperature, for a line.
+        more: Painters of panels that are not against temperature.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    columns = (len(shown) + 1) // 2
+    columns = (len(shown) + len(more) + 1) // 2
     width, height = WIDTH * columns, HEIGHT * 2
 
     def paint(figure: Figure) -> None:
         figure.suptitle(title)
-        for place, name in enumerate(shown):
-            _panel(figure.add_subplot(2, columns, place + 1), name, rows, curves, critical, is_first=place == 0)
+        for place, names in enumerate(shown):
+            ax = figure.add_subplot(2, columns, place + 1)
+            if isinstance(names, str):
+                _panel(ax, names, rows, curves, critical, is_first=place == 0)
+            else:
+                _crowd(ax, names, rows, curves)
+        for place, painter in enumerate(more, len(shown) + 1):
+            painter(figure.add_subplot(2, columns, place))
 
-    alt = f"{title}: {', '.join(LABELS[name] for name in shown)} against inverse temperature, with exact curves."
+    words = ", ".join(label(names if isinstance(names, str) else names[0]) for names in shown)
+    alt = f"{title}: {words} against inverse temperature, with exact curves."
     svg = draw("sweep", title, "", alt, paint, width=width, height=height).content
     record = {"title": title, **facts, "rows": [as_dict(row) for row in rows]}
     contents = {
@@ -116,8 +127,30 @@ def _panel(
         where = np.flatnonzero(doubtful)
         ax.plot(np.array(betas)[where], values[where], "x", color=SOFT, markersize=8, label="too few independent draws")
     if critical is not None and min(betas) <= critical <= max(betas):
-        label = "critical point, the infinite lattice" if is_first else None
-        ax.axvline(critical, color=SOFT, linewidth=0.8, linestyle=":", label=label)
+        words = "critical point, the infinite lattice" if is_first else None
+        ax.axvline(critical, color=SOFT, linewidth=0.8, linestyle=":", label=words)
     ax.set_xlabel("inverse temperature")
-    ax.set_ylabel(LABELS[name])
+    ax.set_ylabel(label(name))
     ax.legend(loc="best", fontsize=8)
+
+
+def _crowd(ax: Axes, names: Sequence[str], rows: Sequence[SweepRow], curves: Sequence[Curve]) -> None:
+    """Sister observables in one panel, a colour each; lines are exact."""
+    betas = [row.beta for row in rows]
+    for name, colour, marker in zip(names, SERIES, MARKERS, strict=False):
+        for curve in (c for c in curves if c.name == name):
+            ax.plot(curve.betas, curve.values, color=colour, zorder=1)
+        values = np.array([row.observables[name].value for row in rows])
+        errors = np.array([row.observables[name].std_error for row in rows])
+        errors = np.where(np.isfinite(errors), errors, 0.0)
+        ax.errorbar(
+            betas, values, errors, fmt=marker, markersize=3.5, color=colour, capsize=2, label=name.replace("_", " ")
+        )
+    ax.set_xlabel("inverse temperature")
+    ax.set_ylabel(label(names[0]))
+    ax.legend(loc="best", fontsize=8)
+
+
+def label(name: str) -> str:
+    """What an axis says of an observable."""
+    return LABELS.get(name, LABELS.get(name.partition("_")[0], name.replace("_", " ")))
