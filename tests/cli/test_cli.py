@@ -46,6 +46,7 @@ def test_version_and_help(call):
         "report",
         "resume",
         "physics",
+        "certify",
         "runs",
         "recipes",
         "data",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import data, doctor, logz, measure, physics, recipes, runs, train
+from . import certify, data, doctor, logz, measure, physics, recipes, runs, train
 from .outcome import Guarded
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command(rich_help_panel=MODELS)(measure.evaluate)
 app.command(rich_help_panel=MODELS)(logz.logz)
 app.command(rich_help_panel=MODELS)(measure.report)
 app.add_typer(physics.app, name="physics", rich_help_panel=PHYSICS)
+app.command(rich_help_panel=PHYSICS)(certify.certify)
 app.command(rich_help_panel=LOOKING)(runs.runs)
 app.add_typer(recipes.app, name="recipes", rich_help_panel=LOOKING)
 app.add_typer(data.app, name="data", rich_help_panel=LOOKING)

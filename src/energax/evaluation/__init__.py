@@ -1,5 +1,6 @@
 """Arrays to numbers: how good a model, its samples and its chains are; no plots, no files."""
 
+from .analytic import Analytic as Analytic, analytic_targets as analytic_targets
 from .arviz import arviz_plots as arviz_plots, to_arviz as to_arviz
 from .baselines import (
     Baseline as Baseline,
@@ -13,6 +14,8 @@ from .baselines import (
     held_out_nll as held_out_nll,
 )
 from .branches import ContinuousNoise as ContinuousNoise
+from .certificate import Certificate as Certificate, Row as Row
+from .certify import certify as certify
 from .chains import autocorrelation as autocorrelation, summary as summary
 from .density2d import (
     Density2D as Density2D,
@@ -33,6 +36,7 @@ from .detection import (
     detect_labelled as detect_labelled,
     fpr95 as fpr95,
 )
+from .enumerable import Enumerable as Enumerable, enumerable_targets as enumerable_targets
 from .frechet import (
     ClassifierFeatures as ClassifierFeatures,
     classifier_frechet as classifier_frechet,
@@ -63,6 +67,7 @@ from .sample_distance import (
     nearest_neighbour as nearest_neighbour,
     sliced_wasserstein as sliced_wasserstein,
 )
+from .shipped import SHIPPED as SHIPPED, certify_shipped as certify_shipped
 from .spins import (
     Correlation as Correlation,
     correlation_function as correlation_function,

@@ -128,6 +128,8 @@ def transition_matrix(
         sampler, whole, xs, states = _wide((sampler, energy, xs, states))
         if states is None:
             states = jax.vmap(lambda x: sampler.init(whole, x))(xs)
+        else:  # what they cache may be of single precision
+            states = jax.vmap(lambda state: sampler.refresh(whole, state))(states)
         return _transitions(sampler, whole, states, label, most)
 
 
@@ -153,6 +155,13 @@ def exactness(matrix: np.ndarray, target: np.ndarray) -> Exactness:
     )
 
 
+def energies(energy: AbstractEnergy | Callable, xs: PyTree) -> np.ndarray:
+    """E(x) of every listed sample in double precision [nats]."""
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        energy, xs = _wide((energy, xs))
+        return np.asarray(jax.vmap(energy)(xs), np.float64)
+
+
 def probabilities(energy: AbstractEnergy | Callable, xs: PyTree) -> np.ndarray:
     """exp(-E(x)) / Z of every listed sample, in double precision.
 
@@ -160,9 +169,7 @@ def probabilities(energy: AbstractEnergy | Callable, xs: PyTree) -> np.ndarray:
         >>> probabilities(lambda x: jnp.sum(x), jnp.array([[0.0], [0.0]])).tolist()
         [0.5, 0.5]
     """
-    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
-        energy, xs = _wide((energy, xs))
-        values = np.asarray(jax.vmap(energy)(xs), np.float64)
+    values = energies(energy, xs)
     weights = np.exp(values.min() - values)
     return weights / weights.sum()
 
