@@ -97,7 +97,7 @@ def test_error_bars_are_honest():
     band = np.sqrt(chi2.ppf([5e-7, 1 - 5e-7], GROUPS - 1) / (GROUPS - 1))
     assert band[0] < z.std(ddof=1) < band[1]
     inside = sum(float(r.interval[0]) <= target.log_z <= float(r.interval[1]) for r in runs)
-    assert inside >= binom.ppf(1e-6, GROUPS, 0.92)  # a percentile interval of 64 chains: a little short of 95 %
+    assert inside >= binom.ppf(1e-6, GROUPS, 0.92)
     widths = np.array([float(r.interval[1] - r.interval[0]) / (2 * 1.96 * float(r.std_error)) for r in runs])
     assert 0.85 < np.median(widths) < 1.15
 

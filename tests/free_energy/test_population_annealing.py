@@ -131,6 +131,8 @@ def test_the_front_door():
     assert abs(float(found.log_z[-1]) - target.log_z) < 4 * float(found.std_error[-1])
     assert float(found.std_error[-1]) < 0.1
     assert (float(found.log_z[0]), float(found.std_error[0])) == (0.0, 0.0)
+    half = 2.1314 * np.asarray(found.std_error)  # Student's t of 15 degrees of freedom
+    np.testing.assert_allclose(found.interval, np.asarray(found.log_z) + np.stack([-half, half]), atol=1e-5)
     assert found.x.shape == (16 * 64, 2)
     assert found.families.shape == found.log_weights.shape == found.energy.shape == (16 * 64,)
     np.testing.assert_allclose(found.energy, jax.vmap(target.energy)(found.x), rtol=1e-4, atol=1e-5)

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Scalar
 
 from energax.core import AbstractEnergy, AbstractPath, AbstractSampler, Key, X
-from energax.numerics.logspace import effective_sample_size, log_mean_exp, log_mean_exp_error
+from energax.numerics.logspace import effective_sample_size, log_mean_exp_error
 from energax.numerics.random import chain_keys
 from energax.samplers import advance, init_chains
 from energax.samplers.chains import traced
@@ -36,7 +36,7 @@ class AISResult(eqx.Module):
         log_weights: log w of each chain, nats. Forward: E[w] = Z. Reverse: E[w] = 1 / Z.
         log_z: log of the target's normaliser, nats (the base is normalised, so it is absolute).
         std_error: Standard error of `log_z` by the delta method, nats. Too small when `ess` is a few chains.
-        interval: The 95 % bootstrap interval of `log_z` over chains, nats.
+        interval: The 95 % studentised bootstrap interval of `log_z` over chains, nats: longer towards large weights.
         ess: Effective number of chains, (sum w)^2 / sum w^2, in [1, chains]; NaN if a weight is not a number.
         x: Final positions, chains on axis 0. Forward: with the weights, samples of the target.
         energy: Target energy of the forward run's final positions (of the given starts in a reverse run), nats.
@@ -273,15 +273,28 @@ def target_energies(path: AbstractPath, betas: Float[Array, " temperatures"], xs
 def bootstrap_interval(
     key: Key, log_weights: Float[Array, " chains"], *, num_resamples: int = 500, coverage: float = 0.95
 ) -> Float[Array, "2"]:
-    """Percentile interval of log mean exp(log_weights) under resampling of chains, nats."""
-    num = log_weights.shape[0]
+    """Studentised bootstrap interval of log mean exp(log_weights) under resampling of chains, nats.
+
+    Weights are skewed, and a run that missed the large ones is too low and too sure at once: the ratio of a resample's
+    deviation to its own standard error knows it, and the interval reaches further up. Infinite where a resample of
+    different weights may hold one value only.
+
+    Source: DiCiccio and Efron (1996), Bootstrap confidence intervals, doi:10.1214/ss/1032280214, section 4.
+    """
+    num, (whole, std_error) = log_weights.shape[0], log_mean_exp_error(log_weights)
 
     def once(key):
-        return log_mean_exp(log_weights[jax.random.randint(key, (num,), 0, num)])
+        estimate, error = log_mean_exp_error(log_weights[jax.random.randint(key, (num,), 0, num)])
+        off = estimate - whole
+        ratio = jnp.where(off == 0.0, jnp.zeros_like(off), off / error)
+        return jnp.where(estimate == -jnp.inf, -jnp.inf, ratio)
 
-    estimates = jax.lax.map(once, jax.random.split(key, num_resamples), batch_size=50)
+    ratios = jax.lax.map(once, jax.random.split(key, num_resamples), batch_size=50)
     tail = 0.5 * (1.0 - coverage)
-    return jnp.quantile(estimates, jnp.array([tail, 1.0 - tail], estimates.dtype))
+    high, low = jnp.quantile(ratios, jnp.array([tail, 1.0 - tail], ratios.dtype), method="nearest")
+    # nothing scatters where the error is 0, and there is no error where all weights are 0
+    reach = jnp.where(std_error == 0.0, 0.0, std_error * jnp.stack([low, high]))
+    return jnp.where(whole == -jnp.inf, whole, whole - reach)
 
 
 def resample(key: Key, result: AISResult, num: int) -> X:

@@ -1,7 +1,8 @@
 """Free energy perturbation: the difference of two states from works measured in one direction.
 
 Source: Zwanzig (1954), High-temperature equation of state by a perturbation method, doi:10.1063/1.1740409, eq. (17);
-for driven works: Jarzynski (1997), doi:10.1103/PhysRevLett.78.2690; error: Efron (1979), doi:10.1214/aos/1176344552.
+for driven works: Jarzynski (1997), doi:10.1103/PhysRevLett.78.2690; error: Efron (1979), doi:10.1214/aos/1176344552;
+interval: DiCiccio and Efron (1996), Bootstrap confidence intervals, doi:10.1214/ss/1032280214, section 4.
 Estimates Z_1 / Z_0 = E_0[exp(-W)] without bias; of Delta F = -log of it the forward direction is biased HIGH and the
 reverse direction LOW (Jensen), each by about half its squared standard error. Differs: nothing is expanded in powers
 of the work (crooks.py has the second cumulant).
@@ -34,7 +35,8 @@ class Perturbation:
     Attributes:
         delta_f: F_1 - F_0 = -log(Z_1 / Z_0) in either direction, nats.
         std_error: Bootstrap standard error of `delta_f` over works, nats; infinite if a resample held no finite work.
-        interval: 95 % percentile interval of `delta_f` over the resamples, nats.
+        interval: 95 % interval of `delta_f` by the studentised bootstrap, nats: longer towards large weights; infinite
+            where a resample's weights may be all 0, or all one.
         ess: Effective number of works, (sum w)^2 / sum w^2 with w = exp(-W), in [1, num_works].
         num_works: Works measured.
         direction: "forward" (works of going from 0 to 1) or "reverse".
@@ -77,13 +79,14 @@ def perturbation(key: Key, work: WorkLike, *, direction: str = "forward", num_re
     works = as_work("perturbation", "work", work, direction)
     sign = 1.0 if direction == "forward" else -1.0
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
-    repeats = sign * bootstrap(rng, works, num_resamples)
+    whole, own = exponential_average(works), relative_error(works)
+    repeats, errors = bootstrap(rng, works, num_resamples)
     finite = bool(np.all(np.isfinite(repeats)))
-    low, high = np.quantile(repeats, [0.025, 0.975], method="inverted_cdf")  # which takes infinities as they are
+    ends = whole - own * studentised(repeats - whole, errors) if own > 0.0 else np.full(2, whole)
     return Perturbation(
-        delta_f=sign * exponential_average(works),
+        delta_f=sign * whole,
         std_error=float(np.std(repeats, ddof=1)) if finite else math.inf,
-        interval=(float(low), float(high)),
+        interval=(float(min(sign * ends)), float(max(sign * ends))),
         ess=float(np.exp(2 * logsumexp(-works) - logsumexp(-2 * works))),
         num_works=len(works),
         direction=direction,
@@ -95,15 +98,33 @@ def exponential_average(works: np.ndarray) -> float:
     return float(math.log(len(works)) - logsumexp(-works))
 
 
-def bootstrap(rng: np.random.Generator, works: np.ndarray, num_resamples: int) -> np.ndarray:
-    """`exponential_average` of `num_resamples` resamples of the works [num_resamples]; +inf if all their weights are
-    0."""
+def relative_error(works: np.ndarray) -> float:
+    """The standard error of mean exp(-W) over itself."""
+    weights = np.exp(np.min(works) - works)
+    return float(np.std(weights / weights.mean(), ddof=1)) / math.sqrt(len(works))
+
+
+def bootstrap(rng: np.random.Generator, works: np.ndarray, num_resamples: int) -> tuple[np.ndarray, np.ndarray]:
+    """`exponential_average` of `num_resamples` resamples of the works, and the relative error of each.
+
+    The average is +inf, and the error NaN, where all weights of a resample are 0.
+    """
     least, num = float(np.min(works)), len(works)
     weights = np.exp(least - works)  # the largest is 1
     batch = max(1, _AT_ONCE // num)
-    sums = [
-        weights[rng.integers(num, size=(min(batch, num_resamples - at), num))].mean(axis=1)
-        for at in range(0, num_resamples, batch)
-    ]
-    with np.errstate(divide="ignore"):
-        return least - np.log(np.concatenate(sums))
+    means, squares = [], []
+    for at in range(0, num_resamples, batch):
+        chosen = weights[rng.integers(num, size=(min(batch, num_resamples - at), num))]
+        means.append(chosen.mean(axis=1))
+        squares.append(np.mean((chosen - means[-1][:, None]) ** 2, axis=1))
+    mean, variance = np.concatenate(means), np.concatenate(squares)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return least - np.log(mean), np.sqrt(variance / (num - 1)) / mean
+
+
+def studentised(off: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """The 97.5 % and 2.5 % points of deviation over error; infinite deviations or no error count as infinite."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.where(off == 0.0, 0.0, off / errors)
+    ratios = np.where(np.isinf(off), off, ratios)
+    return np.quantile(ratios, [0.975, 0.025], method="inverted_cdf")

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Scalar
+from scipy.special import stdtrit
 
 from energax.core import AbstractPath, AbstractSampler, Key, X, checks
 from energax.numerics.logspace import effective_sample_size, log_mean_exp, log_mean_exp_error
@@ -37,6 +38,7 @@ class PopulationAnnealingResult(eqx.Module):
         betas: The schedule, 0 to 1.
         log_z: log Z at every temperature, nats: of the mean of the populations' unbiased estimates; 0 at the base.
         std_error: Standard error of `log_z` over populations by the delta method, nats.
+        interval: 95 % interval of `log_z`, nats, by Student's t with num_populations - 1 degrees of freedom.
         population_log_z: log Zhat of every population at every temperature; NaN where a weight was not a number.
         x: Final particles, on axis 0, population by population.
         log_weights: log weight of each, nats, equal within a population (its log Zhat): with them, samples of the
@@ -54,6 +56,7 @@ class PopulationAnnealingResult(eqx.Module):
     betas: Float[Array, " temperatures"]
     log_z: Float[Array, " temperatures"]
     std_error: Float[Array, " temperatures"]
+    interval: Float[Array, "two temperatures"]
     population_log_z: Float[Array, "populations temperatures"]
     x: X
     log_weights: Float[Array, " particles"]
@@ -195,11 +198,13 @@ def _summarise(path, betas, step_sizes, xs, log_zs, families, share, acceptance)
     """Means over populations with their errors."""
     flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), xs)
     log_z = jax.vmap(log_mean_exp_error, 1)(log_zs)
+    reach = float(stdtrit(log_zs.shape[0] - 1, 0.975)) * log_z.std_error
     rho, entropy = jax.vmap(family_sizes)(families)
     return PopulationAnnealingResult(
         betas=betas,
         log_z=log_z.estimate,
         std_error=log_z.std_error,
+        interval=jnp.stack([log_z.estimate - reach, log_z.estimate + reach]),
         population_log_z=log_zs,
         x=flat,
         log_weights=jnp.repeat(log_zs[:, -1], families.shape[1]),
