@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arviz_stats.base import array_stats
 from scipy.stats import binom
 
 from energax.free_energy import bar, bootstrap_interval, perturbation
-from energax.numerics.logspace import log_mean_exp_error
+from energax.numerics.logspace import HEAVY_TAIL, log_mean_exp_error, tail_index
 from free_energy.targets import gaussian_works
 
 RUNS, WEIGHTS = 400, 100
@@ -113,3 +114,34 @@ def test_bar():
     judge_coverage(low, high, exact)
     with pytest.raises(AssertionError, match="of 400 intervals"):
         judge_coverage(*half(low, high), exact)
+
+
+def pareto(k, num, runs=20):
+    """log of weights whose moments of order 1 / k and above are infinite."""
+    u = np.random.default_rng(5).random((runs, num))
+    return -k * np.log(u) if k else np.log1p(-u)
+
+
+def test_the_tail_index_is_that_of_the_reference_and_of_the_law():
+    for k in (0.0, 0.3, 0.9):
+        found = np.asarray(jax.vmap(tail_index)(jnp.asarray(pareto(k, 900), jnp.float32)), np.float64)
+        reference = [float(array_stats.psislw(-weights)[1]) for weights in pareto(k, 900)]
+        np.testing.assert_allclose(found, reference, atol=1e-3)
+        # the weak prior draws towards 1/2; bounded weights have k < 0
+        assert abs(found.mean() - (k if k else -0.6)) < 0.25, (k, found.mean())
+    assert float(tail_index(jnp.zeros(900))) == 0.0
+    assert np.isnan(float(tail_index(jnp.zeros(20))))
+
+
+def test_an_error_bar_that_cannot_be_trusted_says_so():
+    """From a wide base to a target three times as narrow the weights are bounded; back, k = 1 - 1/9: no variance."""
+    rng, said = np.random.default_rng(6), {"forward": [], "reverse": []}
+    for run in range(50):
+        works = gaussian_works(rng, 9.0, 1000, 1000)
+        for direction, work in zip(said, works[:2], strict=True):
+            said[direction].append(perturbation(jax.random.key(run), work, direction=direction, num_resamples=50))
+    assert all(found.reliable and found.tail_index < HEAVY_TAIL for found in said["forward"])
+    assert sum(not found.reliable for found in said["reverse"]) >= 25
+    few = perturbation(jax.random.key(0), np.append(np.zeros(5), np.full(100, 40.0)))
+    assert few.ess < 10.0
+    assert not few.reliable

@@ -18,7 +18,7 @@ from jaxtyping import Array, Scalar
 from scipy.special import stdtrit
 
 from energax.core import AbstractPath, AbstractSampler, Key, X
-from energax.numerics.logspace import effective_sample_size
+from energax.numerics.logspace import HEAVY_TAIL, effective_sample_size
 
 from .ais import AISResult, _forward as run_forward, annealed_weights, summarise, target_energies, work
 from .bar import bar
@@ -57,7 +57,7 @@ class Account:
         energies: Energies of the path evaluated, before the compiler merges equal ones.
         gradients: Gradients evaluated, each with its energy.
         bounded: Whether those are all (False: a loop of unknown length was counted once).
-        weak: Too few effective samples, or too little overlap, for the error bar to be believed; "" if not.
+        weak: Too few effective samples, too heavy a tail or too little overlap for the error bar to be believed, or "".
         z: (log_z - the reference's) over their joint standard error; 0 for the reference itself.
     """
 
@@ -165,6 +165,7 @@ def account(
     samples: int,
     *,
     ess: float | None = None,
+    tail: float = 0.0,
     dissipation: float | None = None,
     overlap: float | None = None,
 ) -> Account:
@@ -174,6 +175,8 @@ def account(
         weak = "not finite"
     elif ess is not None and not ess >= _FEW:
         weak = f"{ess:.1f} effective samples"
+    elif tail > HEAVY_TAIL:
+        weak = f"heavy tail of weights, index {tail:.2f}"
     elif overlap is not None and not overlap >= _OVERLAP:
         weak = f"overlap {overlap:.1e}"
     low, high = min(interval), max(interval)
@@ -203,7 +206,17 @@ def _of_run(name: str, run: AISResult, cost: Cost, sign: float) -> Account:
     lost = -float(jnp.mean(run.log_weights)) + sign * log_z
     ends = (float(run.interval[0]), float(run.interval[1]))
     num = run.log_weights.shape[0]
-    return account(name, log_z, float(run.std_error), ends, cost, num, ess=float(run.ess), dissipation=lost)
+    return account(
+        name,
+        log_z,
+        float(run.std_error),
+        ends,
+        cost,
+        num,
+        ess=float(run.ess),
+        tail=float(run.tail_index),
+        dissipation=lost,
+    )
 
 
 def of_smc(terms: Terms) -> Account:
@@ -278,7 +291,8 @@ def _of_works(name: str, boot: Key, works: np.ndarray, cost: Cost) -> Account:
     ends = (-found.interval[0], -found.interval[1])
     lost = float(np.mean(works)) - found.delta_f
     return account(
-        name, -found.delta_f, found.std_error, ends, cost, len(works), ess=found.ess, dissipation=lost
+        name, -found.delta_f, found.std_error, ends, cost, len(works), ess=found.ess, tail=found.tail_index,
+        dissipation=lost,
     )  # fmt: skip
 
 

@@ -20,13 +20,16 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Scalar
 
 from energax.core import AbstractEnergy, AbstractPath, AbstractSampler, Key, X
-from energax.numerics.logspace import effective_sample_size, log_mean_exp_error
+from energax.numerics.logspace import HEAVY_TAIL, effective_sample_size, log_mean_exp_error, tail_index
 from energax.numerics.random import chain_keys
 from energax.samplers import advance, init_chains
 from energax.samplers.chains import traced
 
 from . import doors
 from .pilot import at_step_size, tune_path
+
+FEW = 10.0
+"""Effective weights below which no error bar is to be believed."""
 
 
 class AISResult(eqx.Module):
@@ -35,7 +38,7 @@ class AISResult(eqx.Module):
     Attributes:
         log_weights: log w of each chain, nats. Forward: E[w] = Z. Reverse: E[w] = 1 / Z.
         log_z: log of the target's normaliser, nats (the base is normalised, so it is absolute).
-        std_error: Standard error of `log_z` by the delta method, nats. Too small when `ess` is a few chains.
+        std_error: Standard error of `log_z` by the delta method, nats. Too small where not `reliable`.
         interval: The 95 % studentised bootstrap interval of `log_z` over chains, nats: longer towards large weights.
         ess: Effective number of chains, (sum w)^2 / sum w^2, in [1, chains]; NaN if a weight is not a number.
         x: Final positions, chains on axis 0. Forward: with the weights, samples of the target.
@@ -64,6 +67,16 @@ class AISResult(eqx.Module):
     dead: Int[Array, ""]
     direction: str = eqx.field(static=True)
     start: str = eqx.field(static=True)
+
+    @property
+    def tail_index(self) -> Scalar:
+        """k of the largest weights' Pareto law: infinite variance beyond 0.5; NaN of fewer than 25 chains."""
+        return tail_index(self.log_weights)
+
+    @property
+    def reliable(self) -> bool:
+        """Whether the error bars may be believed: ten effective chains or more, and a tail index of at most 0.7."""
+        return float(self.ess) >= FEW and not float(self.tail_index) > HEAVY_TAIL
 
     def as_dict(self, label: str) -> dict[str, float | int | str]:
         """Plain numbers under the names of `evaluation.json`."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from energax.core import checks
+from energax.numerics.logspace import HEAVY_TAIL
 
 from .ais import AISResult
 
@@ -144,6 +145,11 @@ def _weak(run: AISResult) -> list[str]:
     chains, name = run.log_weights.shape[0], f"The {run.direction} run of {run.betas.shape[0]} temperatures has "
     if not float(run.ess) >= max(_FEW * chains, 2.0):
         said.append(name + f"{float(run.ess):.1f} effective chains of {chains}: its standard error is too small.")
+    elif float(run.tail_index) > HEAVY_TAIL:
+        said.append(
+            name + f"weights of heavy tail (index {float(run.tail_index):.2f} > {HEAVY_TAIL}): its standard error is "
+            "too small."
+        )
     if int(run.dead):
         said.append(name + f"{int(run.dead)} of {chains} weights at exactly 0.")
     return said

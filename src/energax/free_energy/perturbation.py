@@ -5,10 +5,10 @@ for driven works: Jarzynski (1997), doi:10.1103/PhysRevLett.78.2690; error: Efro
 interval: DiCiccio and Efron (1996), Bootstrap confidence intervals, doi:10.1214/ss/1032280214, section 4.
 Estimates Z_1 / Z_0 = E_0[exp(-W)] without bias; of Delta F = -log of it the forward direction is biased HIGH and the
 reverse direction LOW (Jensen), each by about half its squared standard error. Differs: nothing is expanded in powers
-of the work (crooks.py has the second cumulant).
+of the work (crooks.py has the second cumulant); a Pareto law is fitted to the tail, which tells of infinite variance.
 Cost: `num_resamples` draws of all works, float64, on the host.
 Fails: where the other state lies in places that this one hardly visits, a few works carry the mean, or none of the ones
-that matter was seen: the estimate is then wrong and its bootstrap error too small. A small `ess` says so, a large one
+that matter was seen: the estimate is then wrong and its error too small. `reliable` says so by `ess` and the tail, but
 clears nothing (from N(0, 1) to N(0, 100^2) with 2,000 works: `ess` 233, 3.6 nats too high, error bar 0.06). Measure the
 other direction as well, compare, and join both by `bar`.
 """
@@ -17,11 +17,14 @@ import math
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy.special import logsumexp
 
 from energax.core import Key, checks
+from energax.numerics.logspace import HEAVY_TAIL, tail_index
 
+from .ais import FEW
 from .bar import WorkLike, as_work
 
 _DIRECTIONS = ("forward", "reverse")
@@ -38,6 +41,7 @@ class Perturbation:
         interval: 95 % interval of `delta_f` by the studentised bootstrap, nats: longer towards large weights; infinite
             where a resample's weights may be all 0, or all one.
         ess: Effective number of works, (sum w)^2 / sum w^2 with w = exp(-W), in [1, num_works].
+        tail_index: k of the largest weights' Pareto law: infinite variance beyond 0.5; NaN of fewer than 25 works.
         num_works: Works measured.
         direction: "forward" (works of going from 0 to 1) or "reverse".
     """
@@ -46,8 +50,14 @@ class Perturbation:
     std_error: float
     interval: tuple[float, float]
     ess: float
+    tail_index: float
     num_works: int
     direction: str
+
+    @property
+    def reliable(self) -> bool:
+        """Whether the error bar may be believed: ten effective works or more, and a tail index of at most 0.7."""
+        return self.ess >= FEW and not self.tail_index > HEAVY_TAIL
 
 
 def perturbation(key: Key, work: WorkLike, *, direction: str = "forward", num_resamples: int = 500) -> Perturbation:
@@ -88,6 +98,7 @@ def perturbation(key: Key, work: WorkLike, *, direction: str = "forward", num_re
         std_error=float(np.std(repeats, ddof=1)) if finite else math.inf,
         interval=(float(min(sign * ends)), float(max(sign * ends))),
         ess=float(np.exp(2 * logsumexp(-works) - logsumexp(-2 * works))),
+        tail_index=float(tail_index(jnp.asarray(np.min(works) - works, jnp.float32))),
         num_works=len(works),
         direction=direction,
     )

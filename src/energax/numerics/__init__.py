@@ -1,10 +1,12 @@
 """Ground floor: arithmetic without opinions."""
 
 from .logspace import (
+    HEAVY_TAIL as HEAVY_TAIL,
     LogMean as LogMean,
     effective_sample_size as effective_sample_size,
     log_mean_exp as log_mean_exp,
     log_mean_exp_error as log_mean_exp_error,
+    tail_index as tail_index,
 )
 from .microbatch import mean_in_chunks as mean_in_chunks
 from .random import (
