@@ -3,10 +3,11 @@
     python benchmarks/bench_samplers.py --peer PY > samplers.jsonl;  python benchmarks/bench_training.py --peer PY > training.jsonl
     python benchmarks/bench_conv.py --peer PY > conv.jsonl;          python benchmarks/bench_gpu.py > gpu.jsonl   (where there is one)
     python benchmarks/bench_ising.py --peer PY2 > ising.jsonl
+    python benchmarks/bench_rbm.py --peer PY3 > rbm.jsonl;           python benchmarks/bench_memory.py > memory.jsonl
     python benchmarks/results.py samplers.jsonl training.jsonl ...   (any of them: the other sections stay)
 
 PY is the Python of an environment with torch==2.13.0, torchebm==0.8.9 and ebmkit==0.16.0, PY2 of one with the same JAX,
-numba, thrml and hamon.
+numba, thrml and hamon, PY3 of one with torch==2.13.0 and rbms==0.5.0.
 """
 
 import json
@@ -114,6 +115,53 @@ def ising(found: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def rbm(found: list[dict]) -> str:
+    """Block Gibbs and AIS of a machine of 784 x 500 bits."""
+    lines = [
+        "## RBM 784x500, 512 chains in parallel, float32: block Gibbs and AIS (1,000 temperatures)",
+        "",
+        "| work | program | chain-sweeps a CPU second | a wall second | CPU seconds | seconds of the first call | value |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for r in [r for r in found if "peer" in r]:
+        by_wall = r["chain_sweeps_per_cpu_s"] * r["cpu_seconds"] / r["wall_seconds"]
+        lines.append(
+            f"| {r['work']} | {r['peer']} | {r['chain_sweeps_per_cpu_s']:,} | {by_wall:,.0f} | {r['cpu_seconds']:.2f} | "
+            f"{r['first_call_seconds']} | {r['value']} |"
+        )
+    lines.append("")
+    for r in [r for r in found if "ratios_of" in r]:
+        times = [f"{value} times {peer}" for peer, value in r["times_faster_than"]["cpu_seconds"].items()]
+        first = [f"{value} times {peer}" for peer, value in r["times_faster_than"]["first_call_seconds"].items()]
+        lines.append(
+            f"{r['ratios_of']}: energax is {' and '.join(times)} as fast by CPU; compilation included, {' and '.join(first)}."
+        )
+    lines += [
+        "",
+        "`gibbs` is 200 sweeps, its value the mean free energy reached; `ais` gives log Z. `torch` is a program written by",
+        "hand for this page: each sweep is two products, and in AIS one of them serves both energies.",
+    ]
+    return "\n".join(lines)
+
+
+def memory(found: list[dict]) -> str:
+    """Peak memory of many chains of a 2-D energy."""
+    lines = [
+        "## Memory: peak of the whole process, MiB, MALA on a 2-D double well",
+        "",
+        "| run | 100,000 chains | 1,000,000 chains | CPU seconds of the latter |",
+        "|---|---|---|---|",
+    ]
+    for run in dict.fromkeys(r["run"] for r in found):
+        few, many = (next(r for r in found if r["run"] == run and r["chains"] == n) for n in (100_000, 1_000_000))
+        lines.append(f"| {run} | {few['peak_mib']} | {many['peak_mib']} | {many['cpu_seconds']} |")
+    lines += [
+        "",
+        "`moments` keeps no draw: its memory does not grow with the steps. `sample` stores what it is asked for.",
+    ]
+    return "\n".join(lines)
+
+
 def gpu(found: list[dict]) -> str:
     """An accelerator: throughput against the number of chains, and training."""
     lines = [f"## {found[0]['device']}: energy gradients a second, millions, by number of chains", ""]
@@ -130,6 +178,7 @@ def gpu(found: list[dict]) -> str:
 def main() -> None:
     """Writes the page."""
     parts = {"samplers": samplers, "training": training, "conv": conv, "gpu": gpu, "ising": ising}
+    parts |= {"rbm": rbm, "memory": memory}
     texts = PAGE.read_text().split("\n\n## ")[1:] if PAGE.exists() else []
     sections = {text.partition("\n")[0]: f"## {text.rstrip()}" for text in texts}
     for path in sys.argv[1:]:  # a section that is not written anew stays as it is
