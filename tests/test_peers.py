@@ -30,7 +30,7 @@ BUGS = {
     "a resume without its walkers or key": "contracts/test_objectives.py::test_judges_see_planted_bugs",
     "cached energies are kept when the energy changes": "contracts/test_samplers.py::test_follows_a_changed_energy",
     "a batch of chains is one joint chain with one test": "test_peers.py::test_a_batch_is_not_one_joint_chain",
-    "HMC takes flat samples only": "contracts/test_samplers.py::test_x_may_be_a_pytree",
+    "HMC takes flat samples only": "contracts/test_promises.py::test_thousands_of_chains_of_trees_with_beta_and_conditions",
     "each leapfrog force is computed twice": "contracts/test_samplers.py::test_gradients_a_step",
     "Langevin is not at the temperature it claims": "samplers/test_ula.py::test_decoupled_noise_names_its_temperature",
     "an energy of shape (batch, 1) is silently accepted": "test_peers.py::test_an_energy_that_is_no_scalar_is_refused",
@@ -76,3 +76,14 @@ def test_the_first_half_of_a_toy_is_like_the_second():
         first, second = x[:2000], x[2000:]
         error = np.sqrt(first.var(axis=0) / 2000 + second.var(axis=0) / 2000)
         assert np.all(np.abs(first.mean(axis=0) - second.mean(axis=0)) < 5 * error), name
+
+
+def test_a_wrong_answer_of_xla_on_a_cpu_is_still_where_it_was():
+    """Not ours, and told in the FAQ: jaxlib 0.10.2 misreads an array that is shared by a batch and multiplied, summed and
+    passed on, beyond 32,768 sums. When this fails, the compiler has been mended: take the warning out of the FAQ."""
+    shared, batch = jax.random.normal(jax.random.key(0), (1000, 3)), jax.random.normal(jax.random.key(1), (40, 1000, 3))
+    program = jax.jit(lambda a, b: jnp.exp(-jnp.abs(jnp.sum(a * b, axis=-1))))
+    if jax.default_backend() != "cpu" or "ynn" not in program.lower(shared, batch).compile().as_text():
+        pytest.skip("this compiler has not the fusion")
+    np.testing.assert_array_equal(program(shared, batch)[:32], program(shared, batch[:32]))
+    assert np.max(np.abs(program(shared, batch)[-1] - program(shared, batch[-1:])[0])) > 0.1

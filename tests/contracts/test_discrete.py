@@ -1,4 +1,4 @@
-"""The laws of a kernel of discrete samples, run over every member."""
+"""The laws of a kernel of discrete samples, run over every member. Trees, beta, conditions: `test_promises.py`."""
 
 import jax
 import jax.numpy as jnp
@@ -132,25 +132,6 @@ def test_chains_shard(name):
     sharded, _ = advance(jax.random.key(3), sampler, energy, split, 6)
     assert len({shard.device for shard in sharded.states.x.addressable_shards}) == 8
     np.testing.assert_array_equal(sharded.states.x, moved(name)[0].states.x)
-
-
-@each
-def test_x_may_be_a_pytree(name):
-    sampler, energy, xs = few(name)
-    tree = init_chains(sampler, energy, {"a": xs[:, :2], "b": xs[:, 2:]})
-    tree, _ = advance(jax.random.key(3), sampler, energy, tree, 6)
-    again = np.concatenate([tree.states.x["a"], tree.states.x["b"]], 1)
-    np.testing.assert_array_equal(again, moved(name)[0].states.x)
-
-
-@each
-def test_conditions_go_with_their_chains(name):
-    """A field of its own, so strong that it decides, for every chain."""
-    sampler, energy, xs = few(name)
-    cond = 50.0 * jnp.sign(jax.random.normal(jax.random.key(8), (8, 5)))
-    chains = init_chains(sampler, energy, xs, cond)
-    chains, _ = advance(jax.random.key(3), sampler, energy, chains, 1000, cond)
-    np.testing.assert_array_equal(chains.states.x, jnp.sign(cond))
 
 
 @each

@@ -1,4 +1,4 @@
-"""The laws of a sampler, run over every member."""
+"""The laws of a sampler, run over every member. Trees, beta and conditions: `test_promises.py`."""
 
 import jax
 import jax.numpy as jnp
@@ -91,32 +91,6 @@ def test_chains_shard(name):
     sharded, _ = advance(jax.random.key(3), sampler, energy, split, 6)
     assert len({shard.device for shard in sharded.states.x.addressable_shards}) == 8
     np.testing.assert_allclose(sharded.states.x, whole.states.x, rtol=1e-5, atol=1e-6)
-
-
-@each
-def test_x_may_be_a_pytree(name):
-    sampler, energy, xs = case(name)
-    flat, _ = moved(name)
-    tree, _ = advance(
-        jax.random.key(3), sampler, energy, init_chains(sampler, energy, {"a": xs[:, :1], "b": xs[:, 1:]}), 6
-    )
-    again = np.concatenate([tree.states.x["a"], tree.states.x["b"]], 1)
-    np.testing.assert_allclose(again, flat.states.x, rtol=1e-5, atol=1e-5)
-
-
-@each
-def test_conditions_go_with_their_chains(name):
-    sampler, energy, xs = case(name)
-
-    def run(cond):
-        chains = init_chains(sampler, energy, xs, cond)
-        return np.asarray(advance(jax.random.key(3), sampler, energy, chains, 6, cond)[0].states.x)
-
-    # about the fifth chain's, all others change sides: a walk without a gradient takes the same steps to one side
-    away = 2.0 * jnp.arange(-4.0, 4.0)[:, None] * jnp.ones((1, 3))
-    here, there = run(1.0 + away), run(1.0 - away)
-    np.testing.assert_allclose(here[4], there[4], rtol=1e-5, atol=1e-5)
-    assert np.all(np.abs(here[[0, 7]] - there[[0, 7]]).max(1) > 0.1)
 
 
 @each
