@@ -82,7 +82,7 @@ def test_a_wrong_answer_of_xla_on_a_cpu_is_still_where_it_was():
     """Not ours, and told in the FAQ: jaxlib 0.10.2 misreads an array that is shared by a batch and multiplied, summed and
     passed on, beyond 32,768 sums. When this fails, the compiler has been mended: take the warning out of the FAQ."""
     shared, batch = jax.random.normal(jax.random.key(0), (1000, 3)), jax.random.normal(jax.random.key(1), (40, 1000, 3))
-    program = jax.jit(lambda a, b: jnp.exp(-jnp.abs(jnp.sum(a * b, axis=-1))))
+    program = jax.jit(lambda a, b: jnp.exp(-jnp.abs(jnp.sum(a[None] * b, axis=-1))))
     if jax.default_backend() != "cpu" or "ynn" not in program.lower(shared, batch).compile().as_text():
         pytest.skip("this compiler has not the fusion")
     np.testing.assert_array_equal(program(shared, batch)[:32], program(shared, batch[:32]))
