@@ -1,7 +1,8 @@
 """Plants bugs in a copy of energax, one at a time, and asks whether the test that is named for each catches it.
 
-    python benchmarks/mutants.py                     all of them, a few at a time
+    python benchmarks/mutants.py                     all of them, two at a time
     python benchmarks/mutants.py --only "lost root"  those whose name holds these words
+    python benchmarks/mutants.py --keep seen.jsonl   and not again those judged before on the same code and test
     python benchmarks/mutants.py --write             and put the table into docs/reliability.md
 
 The bugs are in tests/mutants.py: a file, the words that are replaced, what replaces them, and the test. Every named test
@@ -9,7 +10,9 @@ is also run on the sound code and must pass there. A bug is caught if the test f
 """
 
 import argparse
+import hashlib
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -22,6 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
+CACHE = Path(tempfile.gettempdir()) / "energax-mutants-cache"  # what a bug does not change is compiled once
 BEGIN, END = "<!-- mutants: begin -->", "<!-- mutants: end -->"
 
 
@@ -40,15 +44,18 @@ def copied(folder: Path) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, folder)
+    CACHE.mkdir(exist_ok=True)
+    (folder / ".pytest_cache").symlink_to(CACHE)
     return folder
 
 
-def run(folder: Path, test: str) -> tuple[int, str]:
+def run(folder: Path, tests: list[str]) -> tuple[int, str]:
     """pytest's exit code and last words: 0 passed, 1 failed, 2 to 5 never got so far."""
     environment = dict(os.environ, PYTHONPATH=str(folder / "src"), PYTHONDONTWRITEBYTECODE="1")
-    words = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=line", "-p", "no:cacheprovider", test]
+    words = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=short", "-p", "no:cacheprovider"]
+    words += [f"tests/{test}" for test in tests]
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout[-2000:]
+    return done.returncode, done.stdout[-2500:]
 
 
 def judge(mutant) -> dict:
@@ -61,20 +68,40 @@ def judge(mutant) -> dict:
             raise SystemExit(f"{mutant.name}: {mutant.old!r} must stand once in {mutant.file}.")
         path.write_text(text.replace(mutant.old, mutant.new))
         began = time.monotonic()
-        code, said = run(place, mutant.test)
-    caught = code == 1
-    return {"mutant": mutant, "caught": caught, "seconds": round(time.monotonic() - began, 1), "said": said}
+        code, said = run(place, [mutant.test])
+    return {"name": mutant.name, "caught": code == 1, "seconds": round(time.monotonic() - began, 1), "said": said}
 
 
-def table(rows: list[dict]) -> str:
+def mark(mutant) -> str:
+    """A digest of the bug, of the file it is planted in, and of the file of its test."""
+    parts = [*mutant, (ROOT / "src" / "energax" / mutant.file).read_text()]
+    parts.append((ROOT / "tests" / mutant.test.partition("::")[0]).read_text())
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def table(mutants: list, rows: dict[str, dict]) -> str:
     """The bugs and their tests in Markdown."""
     lines = ["| planted bug | file | caught by | |", "|---|---|---|---|"]
-    for row in rows:
-        m = row["mutant"]
-        test = m.test.removeprefix("tests/").replace("|", "\\|")
-        lines.append(f"| {m.name} | `{m.file}` | `{test}` | {'caught' if row['caught'] else '**missed**'} |")
-    caught = sum(row["caught"] for row in rows)
-    return "\n".join([*lines, "", f"**{caught} of {len(rows)} caught**, on {time.strftime('%Y-%m-%d')}."])
+    for m in mutants:
+        test = m.test.replace("|", "\\|")
+        lines.append(f"| {m.name} | `{m.file}` | `{test}` | {'caught' if rows[m.name]['caught'] else '**missed**'} |")
+    caught = sum(rows[m.name]["caught"] for m in mutants)
+    return "\n".join([*lines, "", f"**{caught} of {len(mutants)} caught**, on {time.strftime('%Y-%m-%d')}."])
+
+
+def known(path: Path | None) -> dict[str, dict]:
+    """What was judged before, by its mark."""
+    if path is None or not path.exists():
+        return {}
+    return {row["mark"]: row for row in map(json.loads, path.read_text().splitlines())}
+
+
+def sound(mutants: list) -> None:
+    """Every named test passes where nothing is planted."""
+    with tempfile.TemporaryDirectory(prefix="energax-sound-") as folder:
+        code, said = run(copied(Path(folder)), sorted({m.test for m in mutants}))
+    if code:
+        raise SystemExit(f"A named test fails on the sound code:\n{said}")
 
 
 def main() -> None:
@@ -82,38 +109,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="those whose name holds these words")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--keep", type=Path, help="a file of what was judged before, to which this run adds")
     parser.add_argument("--write", action="store_true", help="refresh the table of docs/reliability.md")
     asked = parser.parse_args()
     chosen = [m for m in load() if asked.only in m.name]
     if asked.write and asked.only:
         parser.error("--write needs all of them")
-    with tempfile.TemporaryDirectory(prefix="energax-sound-") as folder:
-        code, said = run_all(copied(Path(folder)), sorted({m.test for m in chosen}))
-        if code:
-            raise SystemExit(f"A named test fails on the sound code:\n{said}")
-    rows = []
+    before = known(asked.keep)
+    rows = {m.name: before[mark(m)] for m in chosen if mark(m) in before}
+    left = [m for m in chosen if m.name not in rows]
+    if left:
+        sound(left)
     with ThreadPoolExecutor(asked.jobs) as pool:
-        for row in pool.map(judge, chosen):
-            rows.append(row)
-            print(
-                f"{'caught' if row['caught'] else 'MISSED'}  {row['seconds']:6.1f} s  {row['mutant'].name}", flush=True
-            )
+        for m, row in zip(left, pool.map(judge, left), strict=True):
+            rows[m.name] = row | {"mark": mark(m)}
+            print(f"{'caught' if row['caught'] else 'MISSED'}  {row['seconds']:6.1f} s  {m.name}", flush=True)
             if not row["caught"]:
                 print(row["said"], flush=True)
-    print(table(rows))
+            elif asked.keep:
+                with asked.keep.open("a") as file:
+                    file.write(json.dumps(rows[m.name]) + "\n")
+    print(table(chosen, rows))
     if asked.write:
-        text = re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{table(rows)}\n{END}", PAGE.read_text(), flags=re.DOTALL)
-        PAGE.write_text(text)
-    if not all(row["caught"] for row in rows):
+        text = PAGE.read_text()
+        new = f"{BEGIN}\n{table(chosen, rows)}\n{END}"
+        PAGE.write_text(re.sub(f"{BEGIN}.*?{END}", lambda _: new, text, flags=re.DOTALL))
+    if not all(rows[m.name]["caught"] for m in chosen):
         raise SystemExit(1)
-
-
-def run_all(folder: Path, tests: list[str]) -> tuple[int, str]:
-    """The named tests on sound code, in one process."""
-    environment = dict(os.environ, PYTHONPATH=str(folder / "src"), PYTHONDONTWRITEBYTECODE="1")
-    words = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", *tests]
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout[-4000:]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Strict by default: promotions raise, warnings are errors, eight simulated devices, shapes checked by beartype."""
 
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -23,3 +24,11 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 def key():
     """One fixed typed key."""
     return jax.random.key(0)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How often a right package would fail the statistical judges that were called, were the seeds drawn anew."""
+    judges = sys.modules.get("judges")
+    if judges is not None and judges.SPENT:
+        rate = sum(judges.SPENT)
+        terminalreporter.write_line(f"{len(judges.SPENT)} statistical verdicts; false-fail rate together {rate:.1e}")

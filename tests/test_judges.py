@@ -3,16 +3,22 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from scipy import stats
 
+import judges
 from energax.core import AbstractSampler, Chains
 from energax.numerics import add_scaled, dot, normal_like, squared_norm, uniform, where
 from energax.samplers import HMC, MALA, ULA, ReplayBuffer, one_step
 from energax.samplers.mala import MALAInfo, MALAState
 from judges import (
+    EVERY_TARGET,
+    REPEATS,
     TARGETS,
     bounded,
     judge_acceptance,
+    judge_error_bars,
     judge_follows,
     judge_independence,
     judge_invariance,
@@ -201,6 +207,57 @@ def test_slots_catch_a_buffer_written_in_arrival_order():
     judge_slots(draw, lambda b, slots, xs, ages: b.write(slots, xs, ages)[0], buffer)
     with pytest.raises(AssertionError, match="judge_slots"):
         judge_slots(draw, lambda b, slots, xs, ages: b.write(jnp.arange(3), xs, ages)[0], buffer)
+
+
+def scores(seed=0, draws=16, repeats=REPEATS):
+    """(mean - truth) / error bar of independent draws: Student's t."""
+    x = np.random.default_rng(seed).standard_normal((repeats, draws))
+    return x.mean(1) / (x.std(1, ddof=1) / np.sqrt(draws))
+
+
+def test_error_bars_are_judged_with_the_freedom_that_they_have():
+    judge_error_bars(scores(), freedom=15)
+    judge_error_bars(scores(draws=400))
+    for planted, words in ((0.7, "scatter"), (1.45, "scatter"), (lambda z: z + 0.5, "mean"), (np.nan, "finite")):
+        wrong = planted(scores(draws=400)) if callable(planted) else planted * scores(draws=400)
+        with pytest.raises(AssertionError, match=f"judge_error_bars: .*{words}"):
+            judge_error_bars(wrong)
+    judge_error_bars(scores(draws=400) + 0.3, bias=0.3)
+
+
+def test_the_false_fail_rates_are_what_they_say(monkeypatch):
+    """At a rate of 1 % the judges fail right answers in 1 % of runs: 2,000 runs, itself judged at 1e-6."""
+    monkeypatch.setattr(judges, "SPENT", [])
+    rng, runs, rate = np.random.default_rng(1), 2000, 0.01
+    limits = {num: stats.norm.isf(0.5 * rate / num) for num in (1, 14)}
+    for num, limit in limits.items():
+        assert judges.reach(num, rate=rate) == pytest.approx(limit)
+        z = rng.standard_normal((runs, 200, num)).mean(1) * np.sqrt(200)
+        failed = int((np.abs(z).max(1) > limit).sum())
+        assert stats.binom.ppf(5e-7, runs, 0.95 * rate) <= failed <= stats.binom.isf(5e-7, runs, rate)
+    assert judges.SPENT == [rate, rate]
+    with pytest.raises(AssertionError, match="standard errors off"):
+        verdict("judge", {"x": 5.1, "y": 0.0})
+    verdict("judge", {"x": 5.0, "y": 0.0})
+    assert len(judges.SPENT) == 4
+    assert judges.seen(14) == pytest.approx(10.2, abs=0.1)
+
+
+def test_a_valley_is_drawn_exactly():
+    """Its sampler against its quadrature, which is against the moments by hand."""
+    truth = EVERY_TARGET["bent valley, beta 2"]()
+    x = np.asarray(truth.sample(3, 100_000), np.float64)
+    square = truth.floor.mean(lambda x: x[0] ** 2)
+    assert truth.mean(lambda x: x[1]) == pytest.approx(0.8 * square, rel=1e-5)
+    fourth = truth.floor.mean(lambda x: x[0] ** 4)
+    assert truth.mean(lambda x: x[1] ** 2) == pytest.approx(0.64 * fourth + 1 / 16, rel=1e-5)
+    verdict(
+        "valley",
+        {
+            name: judges._z(np.asarray(jax.vmap(f)(x.astype(np.float32)), np.float64), truth.mean(f))
+            for name, f in truth.statistics.items()
+        },
+    )
 
 
 def test_a_verdict_never_passes_what_is_not_a_number():

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import pytest
@@ -77,14 +78,15 @@ class Counting(AbstractEnergy):
 
 
 class Centred(AbstractEnergy):
-    """A Gaussian around `cond`; a pytree of two blocks or one flat array, the same numbers."""
+    """A Gaussian around `cond`; a pytree of two blocks or one flat array, the same numbers; `lift` is added."""
 
     scale: jax.Array
+    lift: jax.Array = eqx.field(default_factory=lambda: jnp.zeros(()))
 
     def __call__(self, x, cond=None):
         centre = 0.0 if cond is None else cond
         flat = x if hasattr(x, "shape") else jnp.concatenate([x["a"].ravel(), x["b"].ravel()])
-        return 0.5 * jnp.sum((self.scale * (flat - centre)) ** 2) + 0.1 * jnp.sum(jnp.cos(3.0 * flat))
+        return 0.5 * jnp.sum((self.scale * (flat - centre)) ** 2) + 0.1 * jnp.sum(jnp.cos(3.0 * flat)) + self.lift
 
 
 class Case(NamedTuple):

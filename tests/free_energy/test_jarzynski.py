@@ -13,9 +13,21 @@ from scipy.stats import norm
 
 from energax.core import AbstractDensity, AbstractEnergy, AbstractPath, AbstractSampler, GeometricPath
 from energax.energies import Gaussian, standard_normal
-from energax.free_energy import ULAPair, bar, crooks, escorted, euler, jarzynski, perturbation, reverse_jarzynski
+from energax.free_energy import (
+    AbstractPair,
+    PairStep,
+    ULAPair,
+    bar,
+    crooks,
+    escorted,
+    euler,
+    jarzynski,
+    perturbation,
+    reverse_jarzynski,
+)
 from energax.samplers import MALA, ULA, MALAInfo
 from free_energy.targets import TARGETS
+from judges import reach
 
 WORK, MOVES = (importlib.import_module(f"energax.free_energy.{name}") for name in ("jarzynski", "transitions"))
 WELL = TARGETS["double well"]
@@ -104,10 +116,10 @@ def test_the_dragged_trap_by_an_exact_kernel():
     # Gaussian work with Delta F = 0: variance twice the mean, P(W < 0) = Phi(-sqrt(mean / 2)); all z at 6e-7
     found = jarzynski(jax.random.key(0), Dragged(1.0), Relax(0.05), num_chains=100_000, num_temperatures=21)
     exact, work = mean_by_recursion(20), np.asarray(found.work, np.float64)
-    assert abs(z_of(work, exact)) < 5.0
-    assert abs(z_of((work - exact) ** 2, 2 * exact)) < 5.0
-    assert abs(z_of(np.exp(-work), 1.0)) < 5.0
-    assert abs(z_of(work < 0, norm.cdf(-np.sqrt(exact / 2)))) < 5.0
+    assert abs(z_of(work, exact)) < reach()
+    assert abs(z_of((work - exact) ** 2, 2 * exact)) < reach()
+    assert abs(z_of(np.exp(-work), 1.0)) < reach()
+    assert abs(z_of(work < 0, norm.cdf(-np.sqrt(exact / 2)))) < reach()
     # and the recursion tends to the continuous drag
     assert mean_by_recursion(20) == pytest.approx(ANALYTIC, abs=0.01)
     assert mean_by_recursion(4000) == pytest.approx(ANALYTIC, abs=1e-4)
@@ -116,11 +128,11 @@ def test_the_dragged_trap_by_an_exact_kernel():
 def test_the_dragged_trap_by_an_unadjusted_pair():
     # its work contains that of its own discretisation, so that the equality holds at any step size
     rough = jarzynski(jax.random.key(1), Dragged(1.0), ULAPair(0.5), num_chains=100_000, num_temperatures=3)
-    assert abs(z_of(np.exp(-np.asarray(rough.work, np.float64)), 1.0)) < 5.0
+    assert abs(z_of(np.exp(-np.asarray(rough.work, np.float64)), 1.0)) < reach()
     fine = jarzynski(jax.random.key(2), Dragged(1.0), ULAPair(0.01), num_chains=20_000, num_temperatures=101)
     work = np.asarray(fine.work, np.float64)
-    assert abs(work.mean() - ANALYTIC) < 0.01 + 5 * work.std() / np.sqrt(len(work))  # 0.01: the step's own error
-    assert abs(z_of(np.exp(-work), 1.0)) < 5.0
+    assert abs(work.mean() - ANALYTIC) < 0.01 + reach() * work.std() / np.sqrt(len(work))  # 0.01: the step's own error
+    assert abs(z_of(np.exp(-work), 1.0)) < reach()
 
 
 @pytest.mark.parametrize("kernel", [MALA(0.05), ULAPair(0.02)], ids=["mala", "ula pair"])
@@ -128,10 +140,10 @@ def test_forward_and_reverse_works_meet_in_delta_f(kernel):
     xs = jnp.asarray(WELL.draw(np.random.default_rng(0), 20_000), jnp.float32)
     ahead = jarzynski(jax.random.key(3), WELL.path, kernel, num_chains=20_000, betas=SHORT)
     back = reverse_jarzynski(jax.random.key(4), WELL.path, kernel, xs, betas=SHORT)
-    assert abs(z_of(np.exp(-np.asarray(ahead.work, np.float64) - WELL.log_z), 1.0)) < 5.0
-    assert abs(z_of(np.exp(-np.asarray(back.work, np.float64) + WELL.log_z), 1.0)) < 5.0
+    assert abs(z_of(np.exp(-np.asarray(ahead.work, np.float64) - WELL.log_z), 1.0)) < reach()
+    assert abs(z_of(np.exp(-np.asarray(back.work, np.float64) + WELL.log_z), 1.0)) < reach()
     joined = bar(ahead, back)
-    assert abs(joined.delta_f + WELL.log_z) < 5 * joined.std_error
+    assert abs(joined.delta_f + WELL.log_z) < reach() * joined.std_error
     assert joined.std_error < 0.03
     assert crooks(ahead, back).dissipation_forward > 0
     assert perturbation(jax.random.key(5), back, direction="reverse").direction == "reverse"
@@ -244,6 +256,38 @@ def test_the_judge_catches(name, monkeypatch):
     assert abs(z_of(works(MALA(jnp.float32(0.05))), 1.0)) > 8.0
 
 
+class Turning(AbstractPair):
+    """Turns a spin with probability `ahead` forwards and `back` backwards; it is not its own reversal."""
+
+    ahead: float
+    back: float
+
+    def step(self, key, energy, x):
+        turned = jax.random.bernoulli(key, self.ahead, x.shape)
+        ratio = jnp.where(turned, jnp.log(self.back / self.ahead), jnp.log((1 - self.back) / (1 - self.ahead)))
+        return PairStep(jnp.where(turned, 1.0 - x, x), jnp.sum(ratio))
+
+    def reversed(self):
+        return Turning(self.back, self.ahead)
+
+
+def test_a_pair_is_driven_backwards_by_its_reversal():
+    """Spin by spin the reverse works are those of the forward run read backwards: E e^-W = Z_0 / Z_1 = 1 / Z.
+
+    False-fail rate 6e-7; a bias of 5 standard errors, 2 %, is seen.
+    """
+    ends = Levels(jnp.array([0.3, -0.9]))
+    path, exact = GeometricPath(Any(jnp.array([0.0, 0.0])), ends), float(jax.nn.logsumexp(-ends.values))
+    xs = (jax.random.uniform(jax.random.key(0), (40_000,)) < jax.nn.sigmoid(1.2)).astype(jnp.float32)
+    for kernel in (Turning(0.2, 0.35), Turning(0.35, 0.2)):
+        ahead = jarzynski(jax.random.key(1), path, kernel, num_chains=40_000, betas=SHORT)
+        back = reverse_jarzynski(jax.random.key(2), path, kernel, xs, betas=SHORT)
+        assert abs(z_of(np.exp(-np.asarray(ahead.work, np.float64) - exact), 1.0)) < reach()
+        assert abs(z_of(np.exp(-np.asarray(back.work, np.float64) + exact), 1.0)) < reach()
+        joined = bar(ahead, back)
+        assert abs(joined.delta_f + exact) < reach() * joined.std_error
+
+
 def test_the_judge_catches_a_pair_without_its_ratio():
     class Half(ULAPair):  # a mutant; final classes are not subclassed elsewhere
         def step(self, key, energy, x):
@@ -269,7 +313,7 @@ def test_a_perfect_escort_makes_the_work_certain(kernel):
         np.testing.assert_allclose(work, PATH.lift, atol=2e-5)
     else:  # what remains is the pair's own discretisation
         assert work.std() < 0.2
-        assert abs(z_of(np.exp(PATH.lift - work), 1.0)) < 5.0
+        assert abs(z_of(np.exp(PATH.lift - work), 1.0)) < reach()
     assert int(found.folded) == 0
 
 
@@ -280,12 +324,12 @@ def test_an_imperfect_escort_is_unbiased_and_dissipates_less():
     led = escorted(jax.random.key(9), PATH, MALA(0.05), drift, num_chains=20_000, num_temperatures=6)
     alone = jarzynski(jax.random.key(9), PATH, MALA(0.05), num_chains=20_000, num_temperatures=6)
     work = np.asarray(led.work, np.float64)
-    assert abs(z_of(np.exp(PATH.lift - work), 1.0)) < 5.0
+    assert abs(z_of(np.exp(PATH.lift - work), 1.0)) < reach()
     assert work.mean() - PATH.lift < 0.2 * (float(jnp.mean(alone.work)) - PATH.lift)
     # the final positions with their weights are samples of the target
     weights, x = np.exp(PATH.lift - work), np.asarray(led.x[:, 0], np.float64)
-    assert abs(z_of(weights * (x - PATH.far), 0.0)) < 5.0
-    assert abs(z_of(weights * ((x - PATH.far) ** 2 - PATH.narrow**2), 0.0)) < 5.0
+    assert abs(z_of(weights * (x - PATH.far), 0.0)) < reach()
+    assert abs(z_of(weights * ((x - PATH.far) ** 2 - PATH.narrow**2), 0.0)) < reach()
 
 
 def test_the_judge_catches_an_escort_without_its_determinant(monkeypatch):
@@ -320,7 +364,7 @@ def test_runs_outside_the_support_have_infinite_work():
     work = np.asarray(found.work, np.float64)
     assert np.any(work == np.inf)
     assert not np.any(np.isnan(work))
-    assert abs(z_of(np.exp(-work), 2.0)) < 5.0
+    assert abs(z_of(np.exp(-work), 2.0)) < reach()
 
 
 def test_bad_starts_are_refused():

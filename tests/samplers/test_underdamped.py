@@ -89,6 +89,15 @@ def test_many_chains_have_the_moments_of_the_table(scheme):
     assert not bool(info.divergent.any())
 
 
+@pytest.mark.parametrize("scheme", TABLE)
+def test_the_friction_is_what_it_says(scheme):
+    """Without a force a step fades the momentum by exp(-friction h); no stationary law above sees the friction."""
+    with jax.enable_x64(True):
+        moved, weights = linear_map(Underdamped(0.5, 1.4, scheme=scheme), FunctionEnergy(lambda x: 0.0 * jnp.sum(x)))
+    np.testing.assert_allclose(moved[1, 1], np.exp(-1.4 * 0.5), rtol=1e-12)
+    np.testing.assert_allclose(weights[1] @ weights[1], 1.0 - np.exp(-2 * 1.4 * 0.5), rtol=1e-12)
+
+
 def test_a_step_past_stability_is_flagged():
     sampler = Underdamped(2.5, 0.1)
     chains = init_chains(sampler, well(1.0), jnp.ones((4, 1)))
