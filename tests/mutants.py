@@ -323,7 +323,7 @@ MUTANTS = [
         "samplers/hmc.py",
         "jitter * (2.0 * uniform(own) - 1.0)",
         "jitter * (2.0 * uniform(key) - 1.0)",
-        invariant("hmc, jittered"),
+        invariant("jittered hmc"),
     ),
     Mutant(
         "generalised HMC: momentum not turned on rejection",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from energax.data import Batches
+from judges import reach
 
 
 def stream(n: int = 10, batch_size: int = 4, seed: int = 0, **rest) -> Batches:
@@ -73,7 +74,7 @@ def test_every_sample_is_equally_likely_at_every_place():
     orders = batches.chunk(0, 4000)["x"]
     counts = np.stack([np.bincount(orders[:, place], minlength=6) for place in range(6)])
     statistic = np.sum((counts - 4000 / 6) ** 2 / (4000 / 6))
-    assert abs(statistic - 25) < 4.0 * np.sqrt(50)
+    assert abs(statistic - 25) < reach() * np.sqrt(50)
 
 
 def test_epoch_and_steps_per_epoch():

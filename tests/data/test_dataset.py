@@ -5,6 +5,7 @@ import pytest
 
 from energax.data import Dataset, load
 from energax.errors import DataError
+from judges import reach
 
 
 def make(x=None, y=None, **rest) -> Dataset:
@@ -48,7 +49,7 @@ def test_split_is_stratified():
 def test_split_is_random_within_a_class():
     """Which of 10 equal samples is held out is uniform over 2,000 seeds: each count within 5 standard deviations."""
     held = np.concatenate([make(np.eye(10) * 9).split(0.1, seed=s)[1].x.argmax(axis=1) for s in range(2000)])
-    assert np.abs(np.bincount(held, minlength=10) - 200).max() < 5.0 * np.sqrt(200 * 0.9)
+    assert np.abs(np.bincount(held, minlength=10) - 200).max() < reach() * np.sqrt(200 * 0.9)
 
 
 def test_classes_can_be_left_out():

@@ -5,6 +5,7 @@ import pytest
 
 from energax.data import TOYS, Toy, toy
 from energax.data.toy2d import Curve
+from judges import reach
 
 GRID = 400
 CELLS = 20
@@ -59,7 +60,7 @@ def test_samples_follow_density(case):
     density, mass, x = case
     assert x.dtype == np.float32
     assert x.shape == (20_000, 2)
-    assert abs(chi_square_excess(density, mass, x)) < 4.0
+    assert abs(chi_square_excess(density, mass, x)) < reach()
 
 
 def test_judge_catches_samples_five_percent_too_wide(case):
@@ -74,19 +75,19 @@ def test_entropy_of_samples_is_that_of_the_grid(case):
     log_p = density.log_prob(x)
     assert np.all(np.isfinite(log_p))
     standard_error = log_p.std() / np.sqrt(len(x))
-    assert abs(log_p.mean() - np.sum(held * np.log(held / area))) < 4.0 * standard_error + 1e-4
+    assert abs(log_p.mean() - np.sum(held * np.log(held / area))) < reach() * standard_error + 1e-4
 
 
 def test_unit_scale(case):
     _, _, x = case
     square = np.sum(x.astype(np.float64) ** 2, axis=1) / 2.0
-    assert abs(square.mean() - 1.0) < 4.0 * square.std() / np.sqrt(len(x))
-    assert np.all(np.abs(x.mean(axis=0)) < 4.0 * x.std(axis=0) / np.sqrt(len(x)))
+    assert abs(square.mean() - 1.0) < reach() * square.std() / np.sqrt(len(x))
+    assert np.all(np.abs(x.mean(axis=0)) < reach() * x.std(axis=0) / np.sqrt(len(x)))
 
 
 def test_samples_come_in_random_order(case):
     _, _, x = case
-    assert order_excess(x) < 5.0
+    assert order_excess(x) < reach()
 
 
 def test_judge_catches_sorted_moons():
@@ -128,7 +129,7 @@ def test_modes_carry_equal_mass():
         x = density.sample(np.random.default_rng(3), 20_000)
         owner = np.argmin(np.sum((x[:, None] - density.modes) ** 2, axis=2), axis=1)
         share = np.bincount(owner, minlength=k) / len(x)
-        assert np.abs(share - 1 / k).max() < 5.0 * np.sqrt(1 / k / len(x))
+        assert np.abs(share - 1 / k).max() < reach() * np.sqrt(1 / k / len(x))
 
 
 def test_pinwheel_modes_are_where_the_density_peaks():

@@ -16,6 +16,7 @@ from energax.energies import (
     Rosenbrock,
     standard_normal,
 )
+from judges import reach
 
 
 @pytest.mark.parametrize(
@@ -32,9 +33,9 @@ def test_double_well_mode_mass_and_energy():
     well = DoubleWell(4.0, 1, 0.5)
     xs = jax.jit(jax.vmap(well.sample))(jax.random.split(jax.random.key(0), 40_000))
     # P(x > 0) = 0.282434668 and E[E] = 0.354192789 by quadrature; 4.5 standard errors
-    assert abs(float((xs > 0).mean()) - 0.282434668) < 4.5 * np.sqrt(0.2824 * 0.7176 / 40_000)
+    assert abs(float((xs > 0).mean()) - 0.282434668) < reach() * np.sqrt(0.2824 * 0.7176 / 40_000)
     values = jax.vmap(well)(xs)
-    assert abs(float(values.mean()) - 0.354192789) < 4.5 * float(values.std()) / 200
+    assert abs(float(values.mean()) - 0.354192789) < reach() * float(values.std()) / 200
 
 
 @pytest.mark.parametrize(("dim", "log_z"), [(2, 10.2934797071), (8, 41.1739188283), (32, 164.6956753132)])
@@ -45,7 +46,7 @@ def test_many_well_reference(dim, log_z):
 def test_many_well_uneven_masses():
     xs = jax.jit(jax.vmap(ManyWell(4).sample))(jax.random.split(jax.random.key(0), 20_000))
     share = np.asarray(xs[:, ::2] > 0).mean()
-    assert abs(share - 0.8443070962) < 4.5 * np.sqrt(0.8443 * 0.1557 / 40_000)
+    assert abs(share - 0.8443070962) < reach() * np.sqrt(0.8443 * 0.1557 / 40_000)
 
 
 def test_funnel_of_neal():
@@ -54,7 +55,7 @@ def test_funnel_of_neal():
     np.testing.assert_allclose(funnel.log_prob(jnp.zeros(10)), -10.287997621, rtol=1e-6)
     xs = np.asarray(jax.jit(jax.vmap(funnel.sample))(jax.random.split(jax.random.key(0), 20_000)))
     share = (np.abs(xs[:, 1]) < 1).mean()
-    assert abs(share - 0.6223155434714494) < 4.5 * np.sqrt(0.6223 * 0.3777 / 20_000)
+    assert abs(share - 0.6223155434714494) < reach() * np.sqrt(0.6223 * 0.3777 / 20_000)
 
 
 def test_banana_of_haario():
@@ -70,10 +71,10 @@ def test_rosenbrock():
     xs = np.asarray(jax.jit(jax.vmap(valley.sample))(jax.random.split(jax.random.key(0), 40_000)), np.float64)
     exact = [[10.0, 20.0], [20.0, 240.1]]  # and means 1 and 11
     for i, mean in enumerate((1.0, 11.0)):
-        assert abs(xs[:, i].mean() - mean) < 4.5 * xs[:, i].std() / 200
+        assert abs(xs[:, i].mean() - mean) < reach() * xs[:, i].std() / 200
         for j, other in enumerate((1.0, 11.0)):
             product = (xs[:, i] - mean) * (xs[:, j] - other)
-            assert abs(product.mean() - exact[i][j]) < 4.5 * product.std() / 200
+            assert abs(product.mean() - exact[i][j]) < reach() * product.std() / 200
 
 
 def test_full_gaussian_is_the_determinant_and_the_quadratic_form(key):
@@ -109,7 +110,7 @@ def test_mixture_labels_follow_its_weights():
     mixture = GaussianMixture(jnp.log(jnp.array([0.2, 0.8])), jnp.array([[-9.0], [9.0]]), 1.0)
     xs, labels = jax.jit(jax.vmap(mixture.sample_labelled))(jax.random.split(jax.random.key(0), 20_000))
     assert bool(jnp.all((xs[:, 0] > 0) == (labels == 1)))
-    assert abs(float(labels.mean()) - 0.8) < 4.5 * np.sqrt(0.16 / 20_000)
+    assert abs(float(labels.mean()) - 0.8) < reach() * np.sqrt(0.16 / 20_000)
 
 
 def test_image_shaped_gaussian():

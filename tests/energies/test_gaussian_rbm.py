@@ -9,6 +9,7 @@ import pytest
 from jax.scipy.stats import multivariate_normal
 
 from energax.energies import GaussianRBM, rbm_exact, rbm_samples
+from judges import reach
 
 MEAN_V = [2.1447286095218727, 1.320834916170691, -2.93398814719721, 0.882290884714562]
 MEAN_H = [0.9709786569536616, 0.01699449805999801, 0.9778806510190431, 0.024077914264995615, 0.9786206344787999]
@@ -102,10 +103,10 @@ def judge_moments(draws, mean, covariance):
     """Means and second moments of independent draws, within 5 standard errors each."""
     for i in range(draws.shape[1]):
         values = draws[:, i] - mean[i]
-        assert abs(values.mean()) < 5 * values.std() / np.sqrt(len(values))
+        assert abs(values.mean()) < reach() * values.std() / np.sqrt(len(values))
         for j in range(i + 1):
             product = values * (draws[:, j] - mean[j]) - covariance[i, j]
-            assert abs(product.mean()) < 5 * product.std() / np.sqrt(len(values)), (i, j)
+            assert abs(product.mean()) < reach() * product.std() / np.sqrt(len(values)), (i, j)
 
 
 def test_draws(key):

@@ -17,6 +17,7 @@ from energax.energies import (
 )
 from energax.energies.enumeration import state_blocks
 from energax.samplers.sites import SPINS
+from judges import reach
 
 RNG = np.random.default_rng(0)
 PATTERNS = np.array([[1.0, 1.0, -1.0, 1.0, -1.0, -1.0], [1.0, -1.0, -1.0, 1.0, 1.0, -1.0]])
@@ -133,13 +134,13 @@ def test_conditionals_of_the_joint_are_drawn_exactly():
     v, h = jnp.asarray(XS[11], jnp.float32), jnp.array([0.7, -0.4])
     hidden = np.asarray(jax.jit(jax.vmap(lambda k: energy.sample_hidden(k, v)))(keys), np.float64)
     mean = math.sqrt(1.7 / 6) * PATTERNS @ XS[11]
-    assert np.all(np.abs(hidden.mean(0) - mean) < 4.5 * math.sqrt(1 / 0.6 / num))
-    assert np.all(np.abs(hidden.var(0) * 0.6 - 1) < 4.5 * math.sqrt(2 / num))
+    assert np.all(np.abs(hidden.mean(0) - mean) < reach() * math.sqrt(1 / 0.6 / num))
+    assert np.all(np.abs(hidden.var(0) * 0.6 - 1) < reach() * math.sqrt(2 / num))
     spins = np.asarray(jax.jit(jax.vmap(lambda k: energy.sample_visible(k, h)))(keys), np.float64)
     assert set(np.unique(spins)) == {-1.0, 1.0}
     flips = [float(energy.joint(v.at[i].set(-1.0), h) - energy.joint(v.at[i].set(1.0), h)) for i in range(6)]
     exact = np.tanh(0.5 * np.array(flips))
-    assert np.all(np.abs(spins.mean(0) - exact) < 4.5 * np.sqrt((1 - exact**2) / num))
+    assert np.all(np.abs(spins.mean(0) - exact) < reach() * np.sqrt((1 - exact**2) / num))
 
 
 def corrupted(patterns, share, seed=2):

@@ -21,6 +21,7 @@ from energax.objectives.negatives import contrast, walk
 from energax.samplers import MALA, ULA
 from energax.samplers.ula import ULAInfo, ULAState
 from energax.training import Phase, Trainer, run_steps
+from judges import reach
 
 KEY = jax.random.key(0)
 
@@ -172,9 +173,9 @@ def test_restarts_are_newborn_and_ages_count_turns():
     assert float(metrics["age_max"]) == 3.0
     moved = np.asarray(state.buffer.samples.states != begin.buffer.samples.states)[:, 0]
     expected = 1 - 0.75**3
-    assert abs(moved.mean() - expected) < 4 * np.sqrt(expected * (1 - expected) / 256)
+    assert abs(moved.mean() - expected) < reach() * np.sqrt(expected * (1 - expected) / 256)
     assert moved[ages < 3].all()  # born in the second or third turn
-    assert abs((ages < 3).mean() - (1 - 0.75**2)) < 4 * np.sqrt(0.75**2 * (1 - 0.75**2) / 256)
+    assert abs((ages < 3).mean() - (1 - 0.75**2)) < reach() * np.sqrt(0.75**2 * (1 - 0.75**2) / 256)
     fresh = np.asarray(state.buffer.samples.states)[moved]
     assert abs(fresh.std() / 3.0 - 1.0) < 4 / np.sqrt(
         2 * moved.sum()
