@@ -860,8 +860,8 @@ MUTANTS = [
     Mutant(
         "perturbation: reverse works read forwards",
         "free_energy/perturbation.py",
-        "delta_f=sign * exponential_average(works)",
-        "delta_f=exponential_average(works)",
+        "delta_f=sign * whole,",
+        "delta_f=whole,",
         "free_energy/test_perturbation.py::test_gaussians_of_two_widths_both_ways[1.6]",
     ),
     Mutant(
