@@ -67,7 +67,7 @@ def test_follows_a_changed_energy(name):
     sampler, energy, _ = few(name)
     other = space(Pairwise(-ROUGH, jnp.linspace(1.0, -0.2, 5)), SPINS, jnp.ones(5))
     chains = init_chains(sampler, energy, jnp.ones((20_000, 5)))
-    chains, _ = advance(jax.random.key(1), sampler, other.energy, chains, 60)
+    chains, _ = advance(jax.random.key(1), sampler, other.energy, chains, 300)
     after = other.numbers(chains.states.x)
     if MEMBERS[name].exact:
         judge_law(other.draw(3, len(after)), after, other)
