@@ -1,10 +1,15 @@
 """Sphinx settings: furo, MyST, API pages from docstrings; every warning is an error in CI."""
 
+import io
 import re
+from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from matplotlib.font_manager import FontProperties
+from matplotlib.mathtext import math_to_image
 from sphinx import addnodes
 
 import energax
@@ -44,6 +49,7 @@ html_theme = "furo"
 html_title = f"energax {release}"
 html_theme_options = {"sidebar_hide_name": False}
 html_static_path: list[str] = []
+html_math_renderer = "drawn"
 pygments_style = "friendly"
 
 # files at the root that are pages here: links written for readers of the repository lead to those pages
@@ -115,8 +121,36 @@ def short_fields(app: Any, tree: Any) -> None:
             node.children = [nodes.Text(_short(text))]
 
 
+@cache
+def drawn(formula: str) -> str:
+    """A formula as a picture in the page, in the colour of its text: formulas are seen without a network too."""
+    file = io.BytesIO()
+    depth = math_to_image(f"${' '.join(formula.split())}$", file, prop=FontProperties(size=100), format="svg")
+    svg = file.getvalue().decode()
+    width, height = re.findall(r'(?:width|height)="([\d.]+)pt"', svg)[:2]
+    body = svg[svg.index('<g id="text_1">') : svg.rindex("</g>")]  # without the white page behind it
+    place = f"width:{float(width) / 100:.3f}em;height:{float(height) / 100:.3f}em;vertical-align:{-depth / 100:.3f}em"
+    return (
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(formula)}" '
+        f'style="{place};fill:currentColor">{" ".join(body.split())}</svg>'
+    )
+
+
+def inline_formula(translator: Any, node: Any) -> None:
+    """A formula in a line."""
+    translator.body.append(drawn(node.astext()))
+    raise nodes.SkipNode
+
+
+def set_apart_formula(translator: Any, node: Any) -> None:
+    """A formula on a line of its own."""
+    translator.body.append(f'<div style="text-align:center;margin:1em 0">{drawn(node.astext())}</div>')
+    raise nodes.SkipNode
+
+
 def setup(app: Any) -> None:
     """Hooks."""
+    app.add_html_math_renderer("drawn", (inline_formula, None), (set_apart_formula, None))
     app.connect("include-read", root_links)
     app.connect("source-read", example_cells)
     app.connect("autodoc-process-signature", short_types)
