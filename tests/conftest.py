@@ -26,6 +26,13 @@ def key():
     return jax.random.key(0)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs():
+    """Compiled programs live as long as a module's tests: a whole run would keep 10 GB of them."""
+    yield
+    jax.clear_caches()
+
+
 def pytest_terminal_summary(terminalreporter):
     """How often a right package would fail the statistical judges that were called, were the seeds drawn anew."""
     judges = sys.modules.get("judges")

@@ -66,6 +66,7 @@ class KernelBaseline:
 
 
 Baseline = GaussianBaseline | MixtureBaseline | KernelBaseline
+_SINGULAR = 1e-12
 
 
 def fit_gaussian(train: np.ndarray, *, noise: float = 0.0) -> GaussianBaseline:
@@ -83,9 +84,12 @@ def fit_gaussian(train: np.ndarray, *, noise: float = 0.0) -> GaussianBaseline:
     try:
         factor = np.linalg.cholesky(covariance)
     except np.linalg.LinAlgError:
+        factor = np.zeros_like(covariance)
+    # what is left of a column's variance given those before it: rounding may leave a little of nothing
+    if np.any(np.diag(factor) ** 2 <= _SINGULAR * np.diag(covariance)):
         raise ValueError(
             f"fit_gaussian.noise must be > 0 for these samples, whose covariance is singular; got {noise:g}."
-        ) from None
+        )
     return GaussianBaseline(rows.mean(axis=0), factor)
 
 
