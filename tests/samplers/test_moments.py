@@ -1,6 +1,5 @@
 """On-line moments against numpy on the stored trajectory, their error bars by 400 repeats, and their memory."""
 
-import resource
 import subprocess
 import sys
 
@@ -123,22 +122,24 @@ def test_statistics_are_any_function_of_a_tree():
     assert first_two({"a": jnp.full(1, 2.0)})["x^2"]["a"].tolist() == [4.0]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_million_chains_stay_under_a_gibibyte():
     """The whole process: interpreter, jax, compiler and run. Peak as the kernel of the system counted it."""
     program = """
-import resource
+import pathlib
 import jax, jax.numpy as jnp
 from energax.samplers import MALA, init_chains, moments
 energy, kernel = (lambda x: jnp.sum((x**2 - 1.0) ** 2)), MALA(0.05)
 chains = init_chains(kernel, energy, jax.random.normal(jax.random.key(0), (1_000_000, 2)))
 chains, found = moments(jax.random.key(1), kernel, energy, chains, 20, thin=2, burn_in=4)
 assert bool(jnp.all(found.std_error["x"] < 0.01))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+# not ru_maxrss: a child begins with the peak of the process that forked it
+status = pathlib.Path("/proc/self/status").read_text().split()
+print(int(status[status.index("VmHWM:") + 1]) / 1024)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     peak = float(done.stdout)
     assert 100 < peak < 1024, f"{peak:.0f} MiB"
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024 >= peak
 
 
 def test_refusals():
