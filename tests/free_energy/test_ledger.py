@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from energax.core import GeometricPath
-from energax.energies import BernoulliRBM, DoubleWell, IndependentBits, RBMPath, rbm_exact, standard_normal
+from energax.energies import BernoulliRBM, DoubleWell, Gaussian, IndependentBits, RBMPath, rbm_exact, standard_normal
 from energax.free_energy import euler, ledger, mbar_along
 from energax.samplers import MALA, ULA, BlockGibbs
 from judges import reach
@@ -94,6 +94,13 @@ def test_a_planted_bug_breaks_the_agreement(monkeypatch):
     )  # fmt: skip
     assert not found.agree
     assert any("ais differs from" in line or "differs from ais" in line for line in found.verdict)
+
+
+def test_weights_without_a_variance_are_not_judged():
+    wide = GeometricPath(standard_normal(4), Gaussian(jnp.ones(4), 2.0))  # E[w^2] is infinite from a width of 2^0.5 on
+    found = ledger(jax.random.key(1), wide, MALA(0.1), budget=20_000, num_chains=200, estimators="fep")
+    assert "heavy tail" in found["fep"].weak
+    assert found["fep"].ess > 20.0  # which would have passed it
 
 
 def test_a_map_that_folds_is_not_judged():

@@ -175,6 +175,21 @@ def test_an_error_bar_from_the_curvature_alone_is_caught(monkeypatch):
         judge_error_bars(np.array(z))
 
 
+def test_newton_ends_however_the_terms_of_its_loss_cancel():
+    # a constant in all energies moves the loss through 0, where a tolerance relative to it is no tolerance
+    rng, widths, counts = np.random.default_rng(0), np.linspace(1.0, 0.4, 12), np.full(12, 400)
+    x = np.concatenate([width * rng.normal(size=400) for width in widths])
+    energies = 0.5 * (x / widths[:, None]) ** 2
+    plain = mbar(energies, counts)
+    loss = float(
+        np.sum(logsumexp((np.log(400) + plain.delta_f)[:, None] - energies, axis=0)) - 400 * plain.delta_f.sum()
+    )
+    for shift in range(20):
+        shifted = mbar(energies + loss / 4800 + 1e-9 * shift, counts)
+        np.testing.assert_allclose(shifted.delta_f, plain.delta_f, atol=1e-12)
+        assert shifted.num_steps <= 8
+
+
 def test_hard_cases():
     # uniform on (0, 1) and on (0, 1/4): points outside a support are +inf
     rng = np.random.default_rng(6)

@@ -204,7 +204,7 @@ def _solve(energies: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, int]:
             # the first state stands still: that is the gauge
             move[1:] = -np.linalg.lstsq(hessian[1:, 1:], gradient[1:], rcond=None)[0]
         size, slope = 1.0, float(gradient @ move)
-        tiny = 1e-14 * abs(value)  # of which a sum of N terms is made by rounding
+        tiny = 1e-14 * float(np.sum(np.abs(mixture)) + np.abs(free) @ num)  # rounding, however the terms cancel
         while (trial := loss(free + size * move))[0] > value + 1e-4 * size * slope + tiny and size > 1e-10:
             size *= 0.5
         if size <= 1e-10:  # no descent along Newton's direction: the fixed point of eq. (11) never climbs
