@@ -222,6 +222,9 @@ def refresh_all(sampler: AbstractSampler, energy: AbstractEnergy, states: Any, c
 
 def _run(sampler, keys, energy, states, first, num_steps, cond):
     """`num_steps` steps from step number `first` -> (states, info with acceptance averaged and divergent any)."""
+    if num_steps == 1:  # no loop inside the loop over draws: less to compile
+        states, info = one_step(sampler, keys, first, energy, states, cond)
+        return states, info._replace(acceptance=_wide(info.acceptance))
 
     def body(carry, index):
         states, before = carry
@@ -233,10 +236,13 @@ def _run(sampler, keys, energy, states, first, num_steps, cond):
 
     info = jax.eval_shape(lambda s: one_step(sampler, keys, first, energy, s, cond), states)[1]
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), info)
-    if zeros.acceptance.dtype != jnp.float64:
-        zeros = zeros._replace(acceptance=zeros.acceptance.astype(jnp.float32))
+    zeros = zeros._replace(acceptance=_wide(zeros.acceptance))
     (states, info), _ = jax.lax.scan(body, (states, zeros), first + jnp.arange(num_steps))
     return states, info._replace(acceptance=info.acceptance / num_steps)
+
+
+def _wide(acceptance):
+    return acceptance if acceptance.dtype == jnp.float64 else acceptance.astype(jnp.float32)
 
 
 def _closed(energy, cond):
