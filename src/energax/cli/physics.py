@@ -40,6 +40,9 @@ class Move(StrEnum):
     wolff = "wolff"
 
 
+WORDS = {Move.local: "local sweeps", Move.cluster: "cluster sweeps", Move.wolff: "single-cluster steps"}
+
+
 class Plan(NamedTuple):
     """How much is run at each temperature."""
 
@@ -92,7 +95,7 @@ def ising(
         rows,
         ising_curves(size, min(betas), max(betas)),
         ("energy", "specific_heat", "abs_magnetisation", "binder"),
-        title=f"Ising model, {size} x {size} torus, {plan.chains} chains of {plan.sweeps:,} {move.value} sweeps",
+        title=f"Ising model, {size} x {size} torus, {plan.chains} chains of {plan.sweeps:,} {WORDS[move]}",
         folder=out or DEFAULT_ROOT / f"physics-ising-{size}",
         facts={"model": "ising", "size": size, "move": move.value, **plan._asdict(), "seed": seed},
         critical=ISING_CRITICAL_COUPLING,
@@ -144,7 +147,7 @@ def potts(
         potts_curves(size, states, min(betas), max(betas)),
         ("energy", "specific_heat", "order_parameter", "order_susceptibility", "order_binder", "alignment"),
         title=f"{states}-state Potts model, {size} x {size} torus, {plan.chains} chains of {plan.sweeps:,} "
-        f"{move.value} sweeps",
+        f"{WORDS[move]}",
         folder=out or DEFAULT_ROOT / f"physics-potts-{states}-{size}",
         facts={"model": "potts", "states": states, "size": size, "move": move.value, **plan._asdict(), "seed": seed},
         critical=critical,

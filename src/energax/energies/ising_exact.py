@@ -13,6 +13,7 @@ in two dimensions is not solved; torus and plane want K > 0 (K < 0 on an even to
 ring with strongly negative K (frustrated) 1 + q^N loses digits, about log10(exp(2 |K|) / N) of the 16.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -223,7 +224,7 @@ def ising_plane(coupling: float) -> IsingPlane:
     # acosh has its branch point at q = i gap, near 0 as K nears K_c; q = gap sinh t takes it away
     gap = min(1.0, max(1e-12, 2.0 * math.asinh(abs(double - 1.0) / math.sqrt(2.0 * double))))
     end = math.asinh(math.pi / gap)
-    nodes, weights = np.polynomial.legendre.leggauss(NUM_NODES)
+    nodes, weights = _legendre(NUM_NODES)
     t = 0.5 * end * (nodes + 1.0)
     q, stretch = gap * np.sinh(t), gap * np.cosh(t)
     excess = (double - 1.0) ** 2 / double + 2.0 * np.sin(0.5 * q) ** 2
@@ -235,6 +236,12 @@ def ising_plane(coupling: float) -> IsingPlane:
     energy = -coupling * wide / double * (1.0 + 2.0 / math.pi * elliptic)
     magnetisation = (-math.expm1(-4.0 * math.log(double))) ** 0.125 if double > 1.0 else 0.0
     return IsingPlane(float(log_z), energy, magnetisation)
+
+
+@functools.cache
+def _legendre(num: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights on [-1, 1], an eigenvalue problem: solved once."""
+    return np.polynomial.legendre.leggauss(num)
 
 
 def ising_density_of_states(rows: int = 4, cols: int = 4) -> dict[int, int]:

@@ -9,7 +9,8 @@ still miss is added. Blocks never cross chains; where chains are shorter than a 
 Estimates the mean's own value: a nonlinear function has a bias of order autocorrelation time / draws, smaller than the
 error bar by a square root. Cost: some FFTs, and a function value a block.
 Fails: where no chain has seen a mode; a single chain that has not crossed between modes, or one shorter than some ten
-autocorrelation times, is told by `reliable`.
+autocorrelation times, is told by `reliable`. Fails untold where memory is long and every single lag's part of it is
+below the noise, as swaps of a tempering make it (`rbm_tempering` gives it long blocks instead).
 """
 
 import math
