@@ -103,6 +103,18 @@ def test_weights_without_a_variance_are_not_judged():
     assert found["fep"].ess > 20.0  # which would have passed it
 
 
+def test_a_refusal_of_one_estimator_leaves_the_others(monkeypatch):
+    def refuses(*given, **counts):
+        raise ValueError("mbar.energies must connect the states; got none.")
+
+    monkeypatch.setattr(importlib.import_module("energax.free_energy.accounts"), "mbar_along", refuses)
+    found = ledger(jax.random.key(1), PATH, MALA(0.1), budget=20_000, num_chains=200, estimators=("mbar", "fep"))
+    assert found["mbar"].weak == "mbar.energies must connect the states; got none"
+    assert found["mbar"].gradients > 10_000
+    assert found.agree
+    assert found.reference == "fep"
+
+
 def test_a_map_that_folds_is_not_judged():
     found = ledger(
         jax.random.key(1), PATH, MALA(0.1), budget=1_000, num_chains=100, estimators="escorted",

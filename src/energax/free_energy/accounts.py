@@ -337,13 +337,17 @@ def of_mbar(terms: Terms) -> Account:
     nodes = np.asarray(terms.betas, np.float64)[places]
     steps = None if terms.step_sizes is None else np.asarray(terms.step_sizes, np.float64)[places[1:] - 1]
     counts = {"num_chains": walkers, "num_draws": draws, "thin": thin, "burn_in": burn}
-    found = mbar_along(terms.at(6), terms.path, terms.kernel, nodes=nodes, step_sizes=steps, **counts)
     at, moves = jnp.asarray(nodes, terms.betas.dtype), terms.numbers(steps)
 
     def run(path):
         return node_energies(terms.at(6), path, terms.kernel, at, moves, walkers, draws, thin, burn)
 
     cost = count_evaluations(run, terms.path)
+    try:
+        found = mbar_along(terms.at(6), terms.path, terms.kernel, nodes=nodes, step_sizes=steps, **counts)
+    except ValueError as refusal:  # draws that do not connect the nodes, or energies that are no numbers
+        nothing = account("mbar", math.nan, math.inf, (-math.inf, math.inf), cost, walkers * draws * len(nodes))
+        return replace(nothing, weak=str(refusal).rstrip("."))
     log_z, error = -float(found.delta_f[-1]), float(found.std_errors[-1])
     ess = float(np.exp(-np.logaddexp.reduce(2 * found.log_weights[-1])))
     return account("mbar", log_z, error, normal(log_z, error, walkers - 1), cost, found.log_weights.shape[1], ess=ess)
