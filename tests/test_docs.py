@@ -134,6 +134,16 @@ def test_every_model_is_in_the_table_of_models_with_its_exact_answer():
         assert all(cell.strip() for cell in row.strip("|").split("|")[2:]), f"no exact answer in {row}"
 
 
+def test_the_tables_of_which_sampler_are_those_of_its_script():
+    page, script = (ROOT / name for name in ("docs/which_sampler.md", "benchmarks/which_sampler.py"))
+    tables = dict(re.findall(r"<!-- (\w+): begin -->\n(.*?)\n?<!-- \1: end -->", page.read_text(), re.DOTALL))
+    studies = re.search(r"^ORDER = \((.*?)\)", script.read_text(), re.DOTALL | re.MULTILINE)
+    assert studies
+    assert set(tables) <= set(studies[1].split(", "))
+    assert len(tables) >= 5
+    assert all(table.count("\n") >= 5 for table in tables.values())
+
+
 def test_every_command_in_the_pages_is_one():
     from typer.main import get_command
 
