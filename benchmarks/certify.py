@@ -86,12 +86,15 @@ def certified_table(lines: list[dict]) -> str:
         f"they say themselves, a law of their own; {judged:,} checks in {sum(x['cpu_seconds'] for x in lines) / 60:.0f} "
         f"CPU minutes, on {time.strftime('%Y-%m-%d')}."
     )
-    return f"{markdown(found)}\n\n{told}"
+    missing = [name for name in SHIPPED if name not in by_name]
+    left = f" Not taken over five seeds: {', '.join(f'`{name}`' for name in missing)}." if missing else ""
+    return f"{markdown(found)}\n\n{told}{left}"
 
 
 def planted_table(lines: list[dict]) -> str:
     """The planted bugs and how far off each was, in Markdown."""
     from energax.evaluation.certificate import figure
+    from planted_kernels import PLANTED
 
     rows = ["| planted bug | kernel | found by | worst | where |", "|---|---|---|---|---|"]
     for line in lines:
@@ -102,7 +105,8 @@ def planted_table(lines: list[dict]) -> str:
         where = ["-", "-"] if worst is None else [figure(worst), f"{worst.check}, {worst.target}"]
         rows.append("| " + " | ".join([line["bug"], f"`{line['kernel']}`", mark, *where]) + " |")
     caught = sum(line["caught"] for line in lines)
-    return "\n".join([*rows, "", f"**{caught} of {len(lines)} found**, from one seed."])
+    left = f" {len(PLANTED) - len(lines)} more are in the list." if len(PLANTED) > len(lines) else ""
+    return "\n".join([*rows, "", f"**{caught} of {len(lines)} found**, from one seed.{left}"])
 
 
 def write(lines: list[dict]) -> None:
