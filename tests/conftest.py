@@ -10,6 +10,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import jax
 import pytest
 
+_SPENT: list[float] = []
 _CACHE = Path(__file__).parent.parent / ".pytest_cache" / "jax"
 
 jax.config.update("jax_num_cpu_devices", 8)
@@ -33,9 +34,20 @@ def forget_programs():
     jax.clear_caches()
 
 
+def pytest_sessionfinish(session):
+    """A worker hands its account of false-fail rates over."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["spent"] = list(getattr(sys.modules.get("judges"), "SPENT", []))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """And the controller adds them up."""
+    _SPENT.extend(getattr(node, "workeroutput", {}).get("spent", []))
+
+
 def pytest_terminal_summary(terminalreporter):
     """How often a right package would fail the statistical judges that were called, were the seeds drawn anew."""
-    judges = sys.modules.get("judges")
-    if judges is not None and judges.SPENT:
-        rate = sum(judges.SPENT)
-        terminalreporter.write_line(f"{len(judges.SPENT)} statistical verdicts; false-fail rate together {rate:.1e}")
+    spent = _SPENT + list(getattr(sys.modules.get("judges"), "SPENT", []))
+    if spent:
+        terminalreporter.write_line(f"{len(spent)} statistical verdicts; false-fail rate together {sum(spent):.1e}")
