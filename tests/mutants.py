@@ -638,7 +638,7 @@ MUTANTS = [
         "samplers/test_ladder.py::test_equal_steps_of_a_known_barrier",
     ),
     Mutant(
-        "round trips: half trips counted",
+        "round trips: counted for walkers that were never at the hot end",
         "samplers/parallel_tempering.py",
         "arrived = heading[0] == -1",
         "arrived = heading[0] != 1",

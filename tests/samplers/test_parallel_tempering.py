@@ -157,6 +157,9 @@ def test_round_trips_are_those_of_independent_swaps():
     energy = FunctionEnergy(lambda x: 0.5 * jnp.sum(x**2))
     sampler = ParallelTempering(Fresh(), betas)
     chains = init_chains(sampler, energy, jnp.zeros((400, 4)))
+    early = advance(jax.random.key(2), sampler, energy, chains, 5)[0].states
+    assert int(early.swaps[:, 0].sum()) > 100  # walkers came to the cold end, and none had been at the hot one and back
+    assert int(early.round_trips.sum()) == 0
     chains, _ = advance(jax.random.key(0), sampler, energy, chains, 100)
     before = chains.states
     chains, _ = advance(jax.random.key(1), sampler, energy, chains, 1000)
