@@ -13,6 +13,7 @@ from energax.objectives import (
     DenoisingScoreMatching,
     MultiscaleDenoising,
     PersistentCD,
+    SlicedScoreMatching,
     Weighted,
 )
 from energax.samplers import MALA, ULA
@@ -83,6 +84,7 @@ TRAINERS = {
     "pcd_restarts": _trainer(PersistentCD(MALA(0.1), 2, CHAINS, buffer_size=2 * CHAINS, restart=0.2)),
     "dsm": _trainer(DenoisingScoreMatching(0.3), CLIPPED),
     "dsm_levels": _trainer(MultiscaleDenoising((0.1, 0.3, 1.0), conditional=True)),
+    "sliced": _trainer(SlicedScoreMatching(2)),
     "weighted": _trainer(Weighted((PersistentCD(ULA(0.01), 1, CHAINS), DenoisingScoreMatching(0.3)), (1.0, 0.5))),
 }
 

@@ -17,8 +17,8 @@ Key: TypeAlias = PRNGKeyArray
 Metrics: TypeAlias = dict[str, Scalar]
 """What a step reports: names to scalars, never decided upon inside the step."""
 
-Batch: TypeAlias = dict[str, Array]
-"""Samples stacked on axis 0, by name: `"x"` always, `"y"` when there are labels."""
+Batch: TypeAlias = dict[str, PyTree[Array]]
+"""Samples stacked on axis 0 of every leaf, by name: `"x"` always, `"y"` when there are labels."""
 
 
 class Chains(eqx.Module):
