@@ -1,4 +1,4 @@
-"""Counts how often error bars hold the truth: every estimator of log Z on four targets, and observables of chains.
+"""Counts how often error bars hold the truth: estimators of log Z on five targets, and observables of chains.
 
     python benchmarks/coverage.py                              all of it, finished rows are kept
     python benchmarks/coverage.py --only "AIS" --runs 100      rows whose name holds these words
@@ -6,7 +6,8 @@
 
 Runs are made side by side: one call with many chains (populations, walkers), which know nothing of each other, read in
 groups of the size of one run, each summed up by the package's own words for an error bar. Schedules and step sizes are
-frozen by one pilot. Rows are kept in runs/coverage.jsonl as they are made.
+frozen by one pilot. A star means that most runs say themselves that they are not `reliable`. Rows are kept in
+runs/coverage.jsonl as they are made.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
+import coverage_observables
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -47,7 +49,8 @@ from energax.free_energy import (
     tune_path,
     wang_landau,
 )
-from energax.numerics.logspace import effective_sample_size, log_mean_exp_error
+from energax.free_energy.ais import FEW
+from energax.numerics.logspace import HEAVY_TAIL, effective_sample_size, log_mean_exp_error, tail_index
 from energax.samplers import (
     MALA,
     SimulatedTempering,
@@ -63,6 +66,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
 ROWS = ROOT / "runs" / "coverage.jsonl"
 BEGIN, END = "<!-- coverage: begin -->", "<!-- coverage: end -->"
+SEEN = "observable"
 
 
 CHAINS, TEMPERATURES = 100, 150
@@ -70,17 +74,19 @@ POPULATIONS, PARTICLES = 16, 128
 
 
 class Runs(NamedTuple):
-    """What each of many runs said [runs]: its estimate, its error, and intervals it gave besides [runs, 2]."""
+    """What each of many runs said [runs]: its estimate, its error, intervals it gave besides [runs, 2], and whether it
+    doubts them itself."""
 
     estimate: np.ndarray
     error: np.ndarray
     intervals: dict[str, np.ndarray]
+    doubted: np.ndarray | None = None
 
 
-def gathered(found: Iterable[tuple], **intervals) -> Runs:
+def gathered(found: Iterable[tuple], doubted=None, **intervals) -> Runs:
     """Runs from pairs (estimate, error)."""
     estimate, error = np.array([[float(a), float(b)] for a, b in found]).T
-    return Runs(estimate, error, {name.replace("_", " "): np.asarray(value) for name, value in intervals.items()})
+    return Runs(estimate, error, {name: np.asarray(value) for name, value in intervals.items()}, doubted)
 
 
 def exact_samples(problem: Problem, key, num: int) -> jax.Array:
@@ -105,18 +111,21 @@ def sparse_plan(problem: Problem) -> dict:
 
 @partial(jax.jit, static_argnums=2)
 def _figures(key, log_weights, runs):
-    """log mean weight, its error and bootstrap interval of each run."""
+    """log mean weight, its error and bootstrap interval of each run, and whether `AISResult` would doubt them."""
     parts = log_weights.reshape(runs, -1)
     found = jax.vmap(log_mean_exp_error)(parts)
-    return found, jax.lax.map(lambda each: bootstrap_interval(*each), (jax.random.split(key, runs), parts))
+    interval = jax.lax.map(lambda each: bootstrap_interval(*each), (jax.random.split(key, runs), parts))
+    few = jax.vmap(effective_sample_size)(parts) < FEW
+    return found, interval, few | (jax.vmap(tail_index)(parts) > HEAVY_TAIL)
 
 
 def _annealed(key, found: AISResult, runs: int) -> Runs:
     """One annealed run of many chains read as many runs."""
     sign = 1.0 if found.direction == "forward" else -1.0
-    (estimate, error), interval = _figures(key, found.log_weights, runs)
+    (estimate, error), interval, doubted = _figures(key, found.log_weights, runs)
     ends = np.sort(sign * np.asarray(interval, np.float64), axis=1)
-    return Runs(sign * np.asarray(estimate, np.float64), np.asarray(error, np.float64), {"bootstrap": ends})
+    estimate, error = sign * np.asarray(estimate, np.float64), np.asarray(error, np.float64)
+    return Runs(estimate, error, {"bootstrap": ends}, np.asarray(doubted))
 
 
 def forward_ais(problem: Problem, key, runs: int) -> Runs:
@@ -140,11 +149,12 @@ def both_ways(problem: Problem, key, runs: int) -> Runs:
     down = reverse_ais(two, problem.path, problem.kernel, xs, start="exact", **plan(problem))
     found = [bracket(*pair) for pair in zip(_parts(up, runs), _parts(down, runs), strict=True)]
     middle = [(each.midpoint, 0.5 * np.hypot(each.forward_error, each.reverse_error)) for each in found]
-    return gathered(middle, bracket=[(each.low, each.high) for each in found])
+    doubted = np.array([any("too small" in said for said in each.verdict) for each in found])
+    return gathered(middle, doubted, bracket=[(each.low, each.high) for each in found])
 
 
 def _parts(found: AISResult, runs: int) -> list[AISResult]:
-    (estimate, error), _ = _figures(jax.random.key(0), found.log_weights, runs)
+    (estimate, error), *_ = _figures(jax.random.key(0), found.log_weights, runs)
     sign = 1.0 if found.direction == "forward" else -1.0
     parts = np.asarray(found.log_weights).reshape(runs, -1)
     return [
@@ -213,7 +223,8 @@ def _perturbed(key, works, direction: str, runs: int) -> Runs:
     keys = jax.random.split(key, runs)
     found = [perturbation(k, part, direction=direction) for k, part in zip(keys, parts, strict=True)]
     ends = [(-each.interval[1], -each.interval[0]) for each in found]
-    return gathered([(-each.delta_f, each.std_error) for each in found], bootstrap=ends)
+    doubted = np.array([not each.reliable for each in found])
+    return gathered([(-each.delta_f, each.std_error) for each in found], doubted, bootstrap=ends)
 
 
 def bennett_works(problem: Problem, key, runs: int) -> Runs:
@@ -374,10 +385,12 @@ def count(name: str, target: str, runs: int) -> dict:
     for kind, (low, high) in ((kind, ends.T) for kind, ends in found.intervals.items()):
         held[kind] = int(np.sum((low <= problem.log_z) & (problem.log_z <= high)))
     return {
+        "table": "log Z",
         "name": name,
         "target": target,
         "runs": runs,
         "held": held,
+        "doubted": 0 if found.doubted is None else int(np.sum(found.doubted)),
         "spread": float(np.std(off, ddof=1) / np.sqrt(np.mean(found.error**2))),
         "bias": float(np.mean(off) / np.mean(found.error)),
         "error": float(np.mean(found.error)),
@@ -395,45 +408,73 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="refresh the table of docs/reliability.md")
     asked = parser.parse_args()
     rows = load()
-    for name in ESTIMATORS:
-        for target, make in PROBLEMS.items():
-            if asked.only not in name or asked.target not in target or not possible(name, make()):
-                continue
-            if asked.again or (name, target) not in rows or rows[name, target]["runs"] < asked.runs:
-                rows[name, target] = count(name, target, asked.runs)
-                print(json.dumps(rows[name, target]), flush=True)
-                ROWS.parent.mkdir(exist_ok=True)
-                with ROWS.open("a") as file:
-                    file.write(json.dumps(rows[name, target]) + "\n")
-    print(table(rows))
+    for name, target in ((n, t) for n in ESTIMATORS for t in PROBLEMS):
+        if asked.only in name and asked.target in target and possible(name, PROBLEMS[target]()):
+            kept = rows.get(("log Z", name, target))
+            if asked.again or kept is None or kept["runs"] < asked.runs:
+                keep(rows, [count(name, target, asked.runs)])
+    for system in coverage_observables.systems():
+        names = {row["name"]: row["runs"] for row in rows.values() if (row["table"], row["target"]) == (SEEN, system)}
+        wanted = asked.only in SEEN and asked.target in system
+        if wanted and (asked.again or min(names.values(), default=0) < asked.runs):
+            found = coverage_observables.observed(system, jax.random.key(2027), asked.runs)
+            keep(rows, [{"table": SEEN, "doubted": 0} | row for row in found])
+    print(tables(rows))
     if asked.write:
-        text = re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{table(rows)}\n{END}", PAGE.read_text(), flags=re.DOTALL)
+        text = re.sub(
+            f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{tables(rows)}\n{END}", PAGE.read_text(), flags=re.DOTALL
+        )
         PAGE.write_text(text)
 
 
 def load() -> dict:
     """Rows that were made before, the newest of each."""
     lines = ROWS.read_text().splitlines() if ROWS.exists() else []
-    return {(row["name"], row["target"]): row for row in map(json.loads, lines)}
+    return {(row["table"], row["name"], row["target"]): row for row in map(json.loads, lines)}
 
 
-def table(rows: dict) -> str:
-    """Intervals in a hundred that held the truth, estimators down and targets across."""
-    lines = ["| estimator | interval | " + " | ".join(PROBLEMS) + " |", "|---|---|" + "---:|" * len(PROBLEMS)]
-    for name in ESTIMATORS:
-        here = {target: rows[name, target] for target in PROBLEMS if (name, target) in rows}
+def keep(rows: dict, new: list[dict]) -> None:
+    """Adds rows, also to the file."""
+    ROWS.parent.mkdir(exist_ok=True)
+    for row in new:
+        rows[row["table"], row["name"], row["target"]] = row
+        print(json.dumps(row), flush=True)
+        with ROWS.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def tables(rows: dict) -> str:
+    """Intervals in a hundred that held the truth."""
+    runs = sorted({row["runs"] for row in rows.values()})
+    said = f"Of {' or '.join(str(number) for number in runs)} runs; jax {jax.__version__}, numpy {np.__version__}."
+    parts = [said, table(rows, "log Z", list(PROBLEMS))]
+    spins = [name for name in coverage_observables.systems() if name not in PROBLEMS]
+    parts += [table(rows, SEEN, spins), table(rows, SEEN, [n for n in coverage_observables.systems() if n in PROBLEMS])]
+    return "\n\n".join(part for part in parts if part)
+
+
+def table(rows: dict, what: str, targets: list[str]) -> str:
+    """Estimators and their kinds of interval down, targets across."""
+    mine = {key: row for key, row in rows.items() if key[0] == what and key[2] in targets}
+    if not mine:
+        return ""
+    lines = ["| " + what + " | interval | " + " | ".join(targets) + " |", "|---|---|" + "---:|" * len(targets)]
+    order = list(ESTIMATORS) if what == "log Z" else []
+    for name in dict.fromkeys([*order, *(key[1] for key in mine)]):
+        here = {key[2]: row for key, row in mine.items() if key[1] == name}
         for kind in dict.fromkeys(kind for row in here.values() for kind in row["held"]):
-            cells = [cell(here.get(target), kind) for target in PROBLEMS]
-            lines.append(f"| {name} | {kind} | " + " | ".join(cells) + " |")
+            cells = [cell(here.get(target), kind) for target in targets]
+            lines.append(f"| {name.replace('_', ' ')} | {kind} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def cell(row: dict | None, kind: str) -> str:
-    """The share in per cent, bold where it is outside of 90 to 99."""
+    """The share in per cent, bold where it is outside of 90 to 99; with a star where most runs doubted it themselves."""
     if row is None:
         return "-"
     share = 100.0 * row["held"][kind] / row["runs"]
-    return f"{share:.1f}" if 90.0 <= share <= 99.0 else f"**{share:.1f}**"
+    star = r"\*" if row["doubted"] > 0.5 * row["runs"] else ""
+    return f"{share:.1f}{star}" if 90.0 <= share <= 99.0 else f"**{share:.1f}**{star}"
 
 
 if __name__ == "__main__":

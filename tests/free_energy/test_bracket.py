@@ -121,6 +121,17 @@ def test_verdicts():
     assert any("9 of 64 weights at exactly 0" in said for said in dead.verdict)
 
 
+def test_a_heavy_tail_is_told_though_many_chains_are_effective():
+    # Pareto weights of k = 0.8 have a mean and no variance; exponential ones have every moment
+    u = (np.random.default_rng(0).permutation(400) + 0.5) / 400
+    heavy, light = made(-0.8 * np.log(u)), made(np.log(-np.log(u)))
+    assert float(heavy.ess) > 0.05 * 400
+    assert (heavy.reliable, light.reliable) == (False, True)
+    back = made(np.zeros(400), "reverse")
+    assert any("weights of heavy tail (index 0.7" in said for said in bracket(heavy, back).verdict)
+    assert not any("heavy tail" in said for said in bracket(light, back).verdict)
+
+
 def test_a_bad_number_never_agrees():
     even = np.zeros(16)
     for bad in (np.nan, np.inf):

@@ -190,6 +190,31 @@ def test_newton_ends_however_the_terms_of_its_loss_cancel():
         assert shifted.num_steps <= 8
 
 
+def judge_stuck():
+    """Chains stuck on a wall, where the energy is 50,000, draw the first guess away from where the states overlap."""
+    rng = np.random.default_rng(5)
+    x = np.concatenate([rng.normal(size=640), 0.7 * rng.normal(size=630), np.full(10, 4.0)])
+    energies = np.stack([0.5 * x**2, x**2 + np.where(x > 3.9, 5e4, 0.0)])
+    found = mbar(energies, [640, 640])
+    mixture = logsumexp(np.log(640.0) + found.delta_f[:, None] - energies, axis=0)
+    again = -logsumexp(-energies - mixture, axis=1)  # eq. (11) holds at the answer
+    np.testing.assert_allclose(again - again[0], found.delta_f, atol=1e-8)
+    return found
+
+
+@pytest.mark.parametrize("start", [np.median, np.mean])
+def test_a_flat_slope_is_no_minimum(start, monkeypatch):
+    monkeypatch.setattr(np, "median", start)
+    assert abs(judge_stuck().delta_f[1] - 0.5 * np.log(2.0)) < 0.5
+
+
+def test_an_end_on_the_flat_slope_is_caught(monkeypatch):
+    monkeypatch.setattr(np, "median", np.mean)
+    monkeypatch.setattr(MODULE, "_LEVEL", np.inf)
+    with pytest.raises(AssertionError):
+        judge_stuck()
+
+
 def test_hard_cases():
     # uniform on (0, 1) and on (0, 1/4): points outside a support are +inf
     rng = np.random.default_rng(6)

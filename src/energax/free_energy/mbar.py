@@ -25,6 +25,7 @@ from energax.core import checks
 
 _MOST_STEPS = 500
 _CLOSE = 1e-13  # relative size of the last Newton step
+_LEVEL = 1e-8  # gradient there, as a share of all samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,9 +187,10 @@ def _solve(energies: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, int]:
     """-> (free energies up to a constant [K], Newton steps): those of drawn states minimise a convex function."""
     drawn = np.flatnonzero(counts)
     sub, num = energies[drawn], counts[drawn].astype(np.float64)
-    # a state's free energy is near its own samples' mean energy: this takes out offsets of any size
+    # a state's free energy is near its own samples' middle energy: this takes out offsets of any size
     ends = np.cumsum(counts[drawn])
-    free = np.array([sub[k, end - n : end].mean() for k, (end, n) in enumerate(zip(ends, counts[drawn], strict=True))])
+    own = [sub[k, end - n : end] for k, (end, n) in enumerate(zip(ends, counts[drawn], strict=True))]
+    free = np.array([np.median(each) for each in own])
 
     def loss(f: np.ndarray) -> tuple[float, np.ndarray]:
         mixture = _log_mixture(sub, counts[drawn], f)
@@ -207,11 +209,14 @@ def _solve(energies: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, int]:
         tiny = 1e-14 * float(np.sum(np.abs(mixture)) + np.abs(free) @ num)  # rounding, however the terms cancel
         while (trial := loss(free + size * move))[0] > value + 1e-4 * size * slope + tiny and size > 1e-10:
             size *= 0.5
-        if size <= 1e-10:  # no descent along Newton's direction: the fixed point of eq. (11) never climbs
-            move, size = -np.log(share.sum(axis=1) / num), 1.0
+        small = np.max(np.abs(move)) <= _CLOSE * max(1.0, float(np.max(np.abs(free))))
+        # where states do not overlap yet the loss is a slope without curvature, along which Newton's step is 0
+        ended = small and np.max(np.abs(gradient)) <= _LEVEL * num.sum()
+        if not ended and (small or size <= 1e-10):  # the fixed point of eq. (11) never climbs
+            move, size = -np.log(np.maximum(share.sum(axis=1), np.finfo(float).tiny) / num), 1.0
             trial = loss(free + move)
         free, (value, mixture) = free + size * move, trial
-        if np.max(np.abs(move)) <= _CLOSE * max(1.0, float(np.max(np.abs(free)))):
+        if ended:
             whole = np.zeros(len(energies))
             whole[drawn] = free
             return -logsumexp(-energies - _log_mixture(energies, counts, whole), axis=1), num_steps
