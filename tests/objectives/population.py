@@ -47,7 +47,7 @@ def energies(model: AbstractEnergy) -> np.ndarray:
 @cache
 def density(values: tuple[float, float, float] = TRUTH) -> np.ndarray:
     """The normalised density on `GRID`."""
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), jax.ensure_compile_time_eval():
         raw = np.exp(-energies(quartic(values)))
     return raw / np.trapezoid(raw, GRID)
 
@@ -76,7 +76,7 @@ def expected(function: Callable[[Array], Array], law: np.ndarray) -> Array:
 
 def slope(loss: Callable[[AbstractEnergy], Array], model: AbstractEnergy) -> np.ndarray:
     """The gradient of a loss in every parameter, as one vector."""
-    return np.asarray(jax.flatten_util.ravel_pytree(eqx.filter_grad(loss)(model))[0])
+    return np.asarray(jax.flatten_util.ravel_pytree(eqx.filter_jit(eqx.filter_grad(loss))(model))[0])
 
 
 def of(rule, xs, seed: int = 0, state=None) -> Callable[[AbstractEnergy], Array]:

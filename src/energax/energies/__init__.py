@@ -80,6 +80,7 @@ from .rbm_path import IndependentBits as IndependentBits, RBMPath as RBMPath
 from .rem import RandomEnergy as RandomEnergy, RandomEnergyLimit as RandomEnergyLimit, rem_limit as rem_limit
 from .rosenbrock import Rosenbrock as Rosenbrock
 from .seeds import Seeds as Seeds
+from .self_normalised import SelfNormalised as SelfNormalised
 from .spin_glass import (
     SKHighTemperature as SKHighTemperature,
     edwards_anderson as edwards_anderson,

@@ -74,12 +74,12 @@ class GeneratorStart(AbstractStart):
         return jax.vmap(self.generator.sample)(chain_keys(key, num))
 
 
-def check_start(owner: str, start: AbstractStart, xs: PyTree, num: int) -> None:
-    """Raises ValueError unless `start` draws samples in the shape and dtype of the rows of `xs`."""
+def check_start(owner: str, start: AbstractStart, xs: PyTree, num: int, field: str = "start") -> None:
+    """Raises ValueError unless the owner's `field` draws samples in the shape and dtype of the rows of `xs`."""
     made = jax.eval_shape(lambda key: start(key, xs, num), jax.random.key(0))
     got, want = _described(made), _described(_rows(xs, num))
     if got != want:
-        raise ValueError(f"{owner}.start must draw samples like the data, {want}; got {got}.")
+        raise ValueError(f"{owner}.{field} must draw samples like the data, {want}; got {got}.")
 
 
 def _rows(xs: PyTree, num: int) -> Any:
