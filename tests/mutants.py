@@ -996,9 +996,16 @@ MUTANTS = [
     Mutant(
         "jackknife: blocks as if draws were independent",
         "evaluation/jackknife.py",
-        "math.ceil(BLOCK_TIMES * max(time, 1.0))",
-        "1",
+        "max(1, round(bins / (BLOCK_TIMES * memory)))",
+        "draws",
         "evaluation/test_spins.py::test_error_bars_of_autoregressive_chains_cover[0.9-1-4000]",
+    ),
+    Mutant(
+        "jackknife: blocks by the lags of draws, which miss what swaps bring back",
+        "evaluation/jackknife.py",
+        "bins = min(draws, BLOCK_TIMES * math.ceil(LEAST_BLOCKS / chains))",
+        "bins = draws",
+        "evaluation/test_spins.py::test_error_bars_cover_on_draws_that_swaps_bring_back[8-600]",
     ),
     Mutant(
         "jackknife: the variance of a bootstrap",

@@ -4,10 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.signal import lfilter
 
 from energax.energies import BernoulliRBM, bars_and_stripes_rbm
-from energax.evaluation import observe, rbm_averages, rbm_curves, rbm_sweep, rbm_tempering, singular_modes
+from energax.evaluation import rbm_averages, rbm_curves, rbm_sweep, rbm_tempering, singular_modes
 
 BETAS = (0.25, 1.0, 1.5)
 PLAN = {"levels": 10, "chains": 32, "sweeps": 600, "burn_in": 100, "thin": 2}
@@ -32,28 +31,6 @@ def test_every_exact_value_is_met(found):
     for row in found.rows:
         assert len(row.deviations()) == 4 + 14
         assert all(observable.reliable for observable in row.observables.values())
-
-
-def test_error_bars_see_memory_that_lags_do_not():
-    """Noise and a hundredth of something slow, as swaps make it: tau is 3, and every single correlation 0.01."""
-    r = np.random.default_rng(0)
-    found, lags = [], []
-    for _ in range(60):
-        slow = lfilter([np.sqrt(1 - 0.99**2)], [1.0, -0.99], r.normal(size=(32, 1500)), axis=1)[:, 500:]
-        series = r.normal(size=slow.shape) + 0.1 * slow
-        found.append(rbm_tempering._observe(series))
-        lags.append(observe(series).std_error)
-    scatter = np.std([each.value for each in found])  # within 9 %
-    assert 0.75 < np.mean([each.std_error for each in found]) / scatter < 1.3
-    assert np.mean(lags) / scatter < 0.75
-    assert 2.0 < np.mean([each.autocorrelation_time for each in found]) < 4.5
-
-
-def test_few_chains_are_cut_into_long_blocks():
-    series = np.random.default_rng(0).normal(size=(5, 907))
-    assert rbm_tempering._observe(series).blocks >= 25
-    assert rbm_tempering._observe(np.ones((5, 907))).std_error == np.inf
-    assert rbm_tempering._observe(series[:, :50]).value == series[:, :50].mean()
 
 
 def test_the_ladder_holds_what_was_asked_for_and_replicas_go_round(found):

@@ -107,8 +107,10 @@ def test_the_judge_of_coverage_catches(bug, monkeypatch):
     if bug == "autocorrelation ignored":
         monkeypatch.setattr(jackknife, "autocorrelation_time", lambda series: 1.0)
         monkeypatch.setattr(jackknife, "BLOCK_TIMES", 1)
+        monkeypatch.setattr(jackknife, "LEAST_BLOCKS", CHAINS * DRAWS)
     if bug == "blocks too short":
         monkeypatch.setattr(jackknife, "BLOCK_TIMES", 0.3)
+        monkeypatch.setattr(jackknife, "LEAST_BLOCKS", 10 * CHAINS * DRAWS)
 
     def measure(c):
         found = spin_observables(MEAN_SPIN[c], ENERGY[c], 16)
@@ -138,6 +140,37 @@ def test_error_bars_of_autoregressive_chains_cover(phi, chains, draws):
     functions = {"mean": None, "variance": lambda a: a[..., 1] - a[..., 0] ** 2}
     records = [{"mean": observe(c), "variance": observe(np.stack([c, c**2], 2), functions["variance"])} for c in x]
     judge_coverage(records, {"mean": 0.0, "variance": 1.0})
+
+
+def swapped(chains, draws):
+    """Parallel tempering of two wells at -1 and 1, never crossed but at the hottest of 12 levels, where the well is
+    drawn anew; within a well of 8 dimensions each level's draw is exact. Kept: the coldest well, with noise of sd 2."""
+    rng = np.random.default_rng(14)
+    size, betas = REPEATS * chains, 1.5 ** -np.arange(12.0)
+    well = rng.choice([-1.0, 1.0], size=(size, 12))
+    kept = np.empty((size, draws))
+    for draw in range(draws):
+        well[:, -1] = rng.choice([-1.0, 1.0], size=size)
+        energy = rng.standard_gamma(4.0, size=well.shape) / betas
+        cold = np.arange(draw % 2, 11, 2)
+        gain = (betas[cold] - betas[cold + 1]) * (energy[:, cold] - energy[:, cold + 1])
+        swap = rng.random(gain.shape) < np.exp(np.minimum(gain, 0.0))
+        a, b = well[:, cold], well[:, cold + 1]
+        well[:, cold], well[:, cold + 1] = np.where(swap, b, a), np.where(swap, a, b)
+        kept[:, draw] = well[:, 0]
+    return (kept + 2.0 * rng.normal(size=kept.shape)).reshape(REPEATS, chains, draws)
+
+
+@pytest.mark.parametrize(("chains", "draws"), [(8, 600), (32, 300), (2, 3000)])
+def test_error_bars_cover_on_draws_that_swaps_bring_back(chains, draws, monkeypatch):
+    x = swapped(chains, draws)
+    records = [{"mean": observe(c)} for c in x]
+    judge_coverage(records, {"mean": 0.0})
+    told = np.mean([r["mean"].autocorrelation_time for r in records])  # of the truth, known to 7 %
+    assert 0.65 < told / (chains * draws * x.mean(axis=(1, 2)).var() / x.var()) < 1.35
+    monkeypatch.setattr(jackknife, "LEAST_BLOCKS", chains * draws)  # the lags of draws alone
+    with pytest.raises(AssertionError, match=r"mean: 0\.[78]"):
+        judge_coverage([{"mean": observe(c)} for c in x], {"mean": 0.0})
 
 
 def test_the_autocorrelation_time_is_the_one_of_the_quantity():

@@ -4,16 +4,14 @@ Source: Desjardins, Courville, Bengio, Vincent and Delalleau (2010), Parallel te
     Boltzmann machines, AISTATS 9, PMLR 9:145-152 (replicas of exp(-beta E(v, h)) under block Gibbs); Decelle and
     Furtlehner (2021), arXiv:2011.11307 (what to look at).
 What differs: every temperature that is asked for is a level, others fill the widest gaps, and one at beta = 0, where
-    each step is an independent draw, ends the ladder. Hidden units are summed out of the energy and its square. Swaps
-    bring a level back what it held long ago: memory in so small parts that its sum over lags drowns in noise, and
-    error bars from lags were up to 1.6 times too small. They are the scatter of `MANY_CHAINS` or more long blocks here.
+    each step is an independent draw, ends the ladder. Hidden units are summed out of the energy and its square.
 Estimates at each temperature the joint energy, the heat capacity of the whole machine, the power along the singular
 modes of W, and the occupancy of the minima of the free energy. Temperatures share their chains: they are correlated.
 Cost: chains x levels x (burn-in + sweeps) block Gibbs steps. Fails where neighbouring levels never swap
 (`Swaps` tells) and no replica comes back from the hot end: the coldest levels then keep the modes that they started in.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -26,7 +24,7 @@ from energax.core import Key, checks
 from energax.energies import BernoulliRBM
 from energax.samplers import BlockGibbs, ParallelTempering, init_chains, tempered_joint
 
-from .jackknife import BLOCK_TIMES, MANY_CHAINS, Observable, observe
+from .jackknife import observe
 from .rbm_modes import (
     MOST_VISIBLE,
     Minima,
@@ -204,28 +202,15 @@ def _row(model, modes, minima, beta, kept, place, is_sound) -> SweepRow:
     shifted = energy - energy.mean()
     heat = np.stack([shifted, shifted**2 + series["variance"]], 2)
     found = {
-        "joint_energy": _observe(energy),
-        "heat_capacity": _observe(heat, lambda a: beta**2 * (a[..., 1] - a[..., 0] ** 2)),
+        "joint_energy": observe(energy),
+        "heat_capacity": observe(heat, lambda a: beta**2 * (a[..., 1] - a[..., 0] ** 2)),
     }
-    found |= {f"mode_{g + 1}": _observe(series["power"][..., g]) for g in range(len(modes.dims))}
+    found |= {f"mode_{g + 1}": observe(series["power"][..., g]) for g in range(len(modes.dims))}
     if minima is not None:
-        found |= {name: _observe(series["minima"][..., i]) for i, name in enumerate(minimum_names(minima))}
+        found |= {name: observe(series["minima"][..., i]) for i, name in enumerate(minimum_names(minima))}
     if not is_sound:
         found = {name: each._replace(reliable=False) for name, each in found.items()}
     return SweepRow(beta, found, _exact(model, modes, minima, beta) if is_enumerable(model) else {})
-
-
-def _observe(series: np.ndarray, function: Callable[[np.ndarray], np.ndarray] | None = None) -> Observable:
-    """As `observe`, with whole chains as blocks, or parts of them where they are few."""
-    chains, draws = series.shape[:2]
-    bins = min(draws, BLOCK_TIMES * -(-MANY_CHAINS // chains))  # independent bins make one block of BLOCK_TIMES
-    late = series[:, draws % bins :]
-    binned = late.reshape(chains, bins, draws // bins, *series.shape[2:]).mean(axis=2)
-    single, long = observe(series, function), observe(binned, function)
-    if not (np.isfinite(single.std_error) and np.isfinite(long.std_error)):
-        return single
-    time = single.autocorrelation_time * (long.std_error / single.std_error) ** 2
-    return long._replace(value=single.value, autocorrelation_time=time)
 
 
 def minimum_names(minima: Minima) -> list[str]:
