@@ -12,6 +12,7 @@ from energax.energies import standard_normal
 from energax.objectives import (
     ContrastiveDivergence,
     DenoisingScoreMatching,
+    EnergyDiscrepancy,
     MultiscaleDenoising,
     NoiseContrastive,
     PersistentCD,
@@ -86,6 +87,7 @@ TRAINERS = {
     "pcd_restarts": _trainer(PersistentCD(MALA(0.1), 2, CHAINS, buffer_size=2 * CHAINS, restart=0.2)),
     "dsm": _trainer(DenoisingScoreMatching(0.3), CLIPPED),
     "dsm_levels": _trainer(MultiscaleDenoising((0.1, 0.3, 1.0), conditional=True)),
+    "energy_discrepancy": _trainer(EnergyDiscrepancy(0.5, 4)),
     "nce": _trainer(NoiseContrastive(standard_normal(DIM), 2)),
     "sliced": _trainer(SlicedScoreMatching(2)),
     "weighted": _trainer(Weighted((PersistentCD(ULA(0.01), 1, CHAINS), DenoisingScoreMatching(0.3)), (1.0, 0.5))),

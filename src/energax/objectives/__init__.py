@@ -1,14 +1,21 @@
 """What is minimised: one file a method, each with its source, its cost and where it fails."""
 
 from .combine import Weighted as Weighted
+from .concrete_score import ConcreteScoreMatching as ConcreteScoreMatching
 from .conditional_nce import ConditionalNoiseContrastive as ConditionalNoiseContrastive
 from .contrastive import ContrastiveDivergence as ContrastiveDivergence
 from .denoising import DenoisingScoreMatching as DenoisingScoreMatching
+from .discrete_energy_discrepancy import DiscreteEnergyDiscrepancy as DiscreteEnergyDiscrepancy
+from .energy_discrepancy import EnergyDiscrepancy as EnergyDiscrepancy
+from .exact_likelihood import ExactLikelihood as ExactLikelihood, box_nodes as box_nodes
 from .finite_difference import FiniteDifferenceScoreMatching as FiniteDifferenceScoreMatching
+from .minimum_probability_flow import MinimumProbabilityFlow as MinimumProbabilityFlow
 from .multiscale import MultiscaleDenoising as MultiscaleDenoising
 from .nce import NoiseContrastive as NoiseContrastive
 from .persistent import PersistentCD as PersistentCD, PersistentState as PersistentState
+from .pseudolikelihood import Pseudolikelihood as Pseudolikelihood
 from .ranking_nce import RankingNoiseContrastive as RankingNoiseContrastive
+from .ratio_matching import RatioMatching as RatioMatching
 from .score_matching import ScoreMatching as ScoreMatching
 from .self_normalised import SelfNormalisedLikelihood as SelfNormalisedLikelihood
 from .sliced import SlicedScoreMatching as SlicedScoreMatching

@@ -1,0 +1,43 @@
+"""Energies of every sample that differs from one in a single site: what rules for discrete data compare.
+
+Source: the one-site neighbourhood of Hyvarinen (2007), Some extensions of score matching,
+    doi:10.1016/j.csda.2006.09.003, sec. 2, and of Sohl-Dickstein, Battaglino and DeWeese (2011), arXiv:0906.4779,
+    sec. 3. Cost: sites * (states - 1) + 1 energies; one energy and one gradient in x where the energy is
+    linear in every site.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from energax.core import AbstractEnergy, X
+from energax.samplers import AbstractSites
+
+
+def falls(
+    energy: AbstractEnergy, sites: AbstractSites, x: X, linear: bool
+) -> tuple[Float[Array, "sites states"], Bool[Array, "sites states"]]:
+    """E(x) - E(x with one site set to a state) for every site and state, 0 at the present one; and which are others.
+
+    Args:
+        energy: An energy of one sample.
+        sites: The values of the sites.
+        x: One sample.
+        linear: Whether the energy is linear in every site (Ising, Potts, Boltzmann, not their sums with a network):
+            then one gradient tells all.
+    """
+    codes, states = sites.codes(x), sites.num_states(x)
+    others = jnp.arange(states, dtype=codes.dtype)[None, :] != codes[:, None]
+    if linear:
+        return sites.logits(x, jax.grad(energy)(x)), others
+    here = energy(x)
+    place = (jnp.arange(states, dtype=codes.dtype)[None, :] - codes[:, None]) % states
+    steps = jnp.arange(1, states, dtype=codes.dtype)
+
+    def changed(site: Array, step: Array) -> Array:
+        return energy(sites.embed(codes.at[site].set((codes[site] + step) % states), x))
+
+    # column j of `moved` is the state codes + j + 1: put every one where its state is
+    moved = jax.vmap(lambda site: jax.vmap(lambda step: changed(site, step))(steps))(jnp.arange(codes.shape[0]))
+    rows = jnp.concatenate([jnp.zeros_like(moved[:, :1]), here - moved], axis=1)
+    return jnp.take_along_axis(rows, place, axis=1), others
