@@ -31,7 +31,6 @@ from scipy.special import stdtrit
 
 from energax.free_energy import (
     AISResult,
-    ULAPair,
     adapt_temperatures,
     ais,
     bar,
@@ -54,6 +53,7 @@ from energax.numerics.logspace import HEAVY_TAIL, effective_sample_size, log_mea
 from energax.samplers import (
     MALA,
     SimulatedTempering,
+    ULAPair,
     advance,
     init_chains,
     learn_weights,

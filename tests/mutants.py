@@ -767,7 +767,7 @@ MUTANTS = [
     ),
     Mutant(
         "ULA as a pair: without the ratio of its kernels",
-        "free_energy/pairs.py",
+        "samplers/pairs.py",
         "jnp.sqrt(0.5 * h) * along - 0.25 * h * across)",
         "0.0 * h * along)",
         "free_energy/test_smc.py::test_an_unadjusted_pair_is_unbiased_too",

@@ -14,9 +14,6 @@ from scipy.stats import norm
 from energax.core import AbstractDensity, AbstractEnergy, AbstractPath, AbstractSampler, GeometricPath
 from energax.energies import Gaussian, standard_normal
 from energax.free_energy import (
-    AbstractPair,
-    PairStep,
-    ULAPair,
     bar,
     crooks,
     escorted,
@@ -25,7 +22,7 @@ from energax.free_energy import (
     perturbation,
     reverse_jarzynski,
 )
-from energax.samplers import MALA, ULA, MALAInfo
+from energax.samplers import MALA, ULA, AbstractPair, MALAInfo, PairStep, ULAPair
 from free_energy.targets import TARGETS
 from judges import reach
 

@@ -13,9 +13,9 @@ from scipy.stats import binom
 
 from energax.core import AbstractDensity, AbstractEnergy, GeometricPath
 from energax.energies import Ising, enumerate_log_z, lattice_edges, standard_normal
-from energax.free_energy import AbstractPair, PairStep, ULAPair, adapt_temperatures, smc
+from energax.free_energy import adapt_temperatures, smc
 from energax.numerics import effective_sample_size
-from energax.samplers import MALA, SPINS as SITES, ULA, Gibbs
+from energax.samplers import MALA, SPINS as SITES, ULA, AbstractPair, Gibbs, PairStep, ULAPair
 from free_energy.targets import TARGETS
 from judges import judge_error_bars, reach
 

@@ -18,7 +18,6 @@ from .jarzynski import Works as Works, jarzynski as jarzynski, reverse_jarzynski
 from .ledger import Ledger as Ledger, ledger as ledger
 from .mbar import MBAR as MBAR, mbar as mbar
 from .nodes import mbar_along as mbar_along
-from .pairs import AbstractPair as AbstractPair, PairStep as PairStep, ULAPair as ULAPair
 from .perturbation import Perturbation as Perturbation, perturbation as perturbation
 from .pilot import tune_path as tune_path
 from .population_annealing import (

@@ -23,10 +23,10 @@ from jaxtyping import Array, Float, Scalar
 from energax.core import AbstractPath, AbstractSampler, Key, checks
 from energax.samplers import advance, with_step_size
 from energax.samplers.chains import traced
+from energax.samplers.pairs import Kernel
 
 from . import doors
 from .ais import work
-from .pairs import Kernel
 from .population import Population, exact_populations, log_z_of, populate, turn
 
 _BISECTIONS = 30

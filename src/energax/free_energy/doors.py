@@ -10,8 +10,7 @@ import numpy as np
 
 from energax.core import AbstractPath, AbstractSampler, Key, X, checks
 from energax.numerics.resampling import SCHEMES
-
-from .pairs import AbstractPair, Kernel
+from energax.samplers.pairs import AbstractPair, Kernel
 
 
 def run(

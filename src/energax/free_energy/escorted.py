@@ -24,11 +24,11 @@ from jaxtyping import Array, Bool, Float, Int, Scalar
 
 from energax.core import AbstractPath, Key, X
 from energax.samplers.chains import traced
+from energax.samplers.pairs import Kernel
 
 from . import doors
 from .ais import add_work, level
 from .jarzynski import exact_starts, protocol_of
-from .pairs import Kernel
 from .transitions import enter, move, with_step
 
 Escort = Callable[[X, Scalar, Scalar], X]

@@ -24,10 +24,10 @@ from jaxtyping import Array, Float
 from energax.core import AbstractPath, Key, X, checks
 from energax.numerics.random import chain_keys
 from energax.samplers.chains import traced
+from energax.samplers.pairs import Kernel
 
 from . import doors
 from .ais import add_work
-from .pairs import Kernel
 from .transitions import enter, gain_before, move, move_back, with_step
 
 
@@ -78,7 +78,8 @@ def jarzynski(
     Example:
         >>> from energax.core import GeometricPath
         >>> from energax.energies import Gaussian, standard_normal
-        >>> from energax.free_energy import ULAPair, perturbation
+        >>> from energax.free_energy import perturbation
+        >>> from energax.samplers import ULAPair
         >>> path = GeometricPath(standard_normal(1), Gaussian(jnp.ones(1), 0.5))
         >>> found = jarzynski(jax.random.key(0), path, ULAPair(0.05), num_chains=1000)
         >>> free = perturbation(jax.random.key(1), found)

@@ -21,10 +21,10 @@ from energax.numerics import schedules
 from energax.numerics.random import chain_keys
 from energax.samplers import advance, init_chains, with_step_size
 from energax.samplers.chains import traced
+from energax.samplers.pairs import Kernel
 
 from . import doors
 from .cost import Cost, count_evaluations
-from .pairs import Kernel
 
 _SCHEDULES = ("tuned", "linear", "sigmoid", "geometric")
 _LONGEST = 200  # temperatures of the pilot

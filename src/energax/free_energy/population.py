@@ -17,9 +17,9 @@ from energax.core import AbstractPath, Chains, Key, X
 from energax.numerics.logspace import effective_sample_size, log_mean_exp
 from energax.numerics.random import chain_keys
 from energax.numerics.resampling import SCHEMES
+from energax.samplers.pairs import Kernel
 
 from .ais import add_work
-from .pairs import Kernel
 from .transitions import enter, gain_before, move
 
 

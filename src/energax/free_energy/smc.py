@@ -23,11 +23,11 @@ from scipy.special import stdtrit
 from energax.core import AbstractPath, Key, X, checks
 from energax.numerics.logspace import log_mean_exp_error
 from energax.samplers.chains import traced
+from energax.samplers.pairs import AbstractPair, Kernel
 
 from . import doors
 from .ais import target_energies
 from .conditional_ess import adapt_temperatures
-from .pairs import AbstractPair, Kernel
 from .pilot import tune_path
 from .population import Population, Turned, exact_populations, log_z_of, populate, turn
 from .transitions import with_step

@@ -17,9 +17,9 @@ from jaxtyping import Array, Float, Scalar
 from energax.core import AbstractEnergy, AbstractPath, AbstractSampler, Chains, Key, X
 from energax.numerics.random import chain_keys, step_key
 from energax.samplers import advance, init_chains
+from energax.samplers.pairs import AbstractPair, Kernel, PairStep
 
 from .ais import add_work, level, work
-from .pairs import AbstractPair, Kernel, PairStep
 from .pilot import at_step_size
 
 

@@ -65,6 +65,7 @@ from .leimkuhler_matthews import (
 from .mala import MALA as MALA, MALAInfo as MALAInfo, MALAState as MALAState
 from .moments import Moments as Moments, first_two as first_two, moments as moments
 from .multispin import MultispinRun as MultispinRun, multispin as multispin
+from .pairs import AbstractPair as AbstractPair, PairStep as PairStep, ULAPair as ULAPair
 from .parallel_tempering import (
     ParallelTempering as ParallelTempering,
     ParallelTemperingInfo as ParallelTemperingInfo,
