@@ -994,6 +994,13 @@ MUTANTS = [
         "evaluation/test_chains.py::test_autocorrelation_time_of_ar1_is_the_formula[0.9]",
     ),
     Mutant(
+        "works of a kernel that is not reversible are joined",
+        "free_energy/doors.py",
+        "if isinstance(kernel, AbstractSampler) and not kernel.reversible:",
+        "if isinstance(kernel, AbstractSampler) and not kernel.exact:",
+        "free_energy/test_jarzynski.py::test_a_kernel_that_is_not_its_own_reversal_is_refused_before_compilation[ledger]",
+    ),
+    Mutant(
         "jackknife: blocks as if draws were independent",
         "evaluation/jackknife.py",
         "max(1, round(bins / (BLOCK_TIMES * memory)))",

@@ -54,6 +54,7 @@ def test_its_transition_matrix_is_exact(name, target):
     assert judged.connected
     assert found.reused == ()
     assert found.stale < 1e-12
+    assert sampler.reversible == member.reversible
     if member.exact:
         assert judged.invariance < 1e-14
         assert (judged.reversibility < 1e-14) == member.reversible

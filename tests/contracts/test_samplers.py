@@ -11,7 +11,7 @@ from energax.core import FunctionEnergy
 from energax.numerics import chain_keys, step_key
 from energax.samplers import advance, init_chains, one_step, sample
 from energax.samplers.chains import _advance
-from judges import EVERY_TARGET, TARGETS, judge_follows, judge_independence, judge_invariance, judge_movement
+from judges import EVERY_TARGET, TARGETS, judge_follows, judge_independence, judge_invariance, judge_movement, verdict
 
 each = pytest.mark.parametrize("name", NAMES)
 each_exact = pytest.mark.parametrize("name", [param for param in NAMES if param.values[0] in EXACT])
@@ -26,6 +26,37 @@ def moved(name, num_steps=6, rows=slice(None)):
 @pytest.mark.parametrize("truth", EVERY_TARGET)
 def test_leaves_skewed_and_tempered_targets_invariant(name, truth):
     judge_invariance(SAMPLERS[name](), EVERY_TARGET[truth]())
+
+
+def judge_reversible(step):
+    """In equilibrium (x, y) and (y, x) have one law: f(x) g(y) - g(x) f(y) has mean 0. `step` maps draws to draws."""
+    truth = TARGETS["tilted well, beta 2"]()
+    start = truth.sample(7, 100_000)
+    x, y = (np.asarray(each, np.float64)[:, 0] for each in (start, step(truth, start)))
+    pairs = {"x, x^2": (x * y**2, y * x**2), "right, |x|": ((x > 0) * abs(y), (y > 0) * abs(x))}
+    off = {name: a - b for name, (a, b) in pairs.items()}
+    verdict("judge_reversible", {k: float(d.mean() / d.std() * np.sqrt(len(d))) for k, d in off.items()})
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if SAMPLERS[name]().reversible])
+def test_a_step_that_claims_it_is_its_own_reversal(name):
+    sampler = SAMPLERS[name]()
+
+    def step(truth, xs):
+        return advance(jax.random.key(5), sampler, truth.energy, init_chains(sampler, truth.energy, xs), 1)[0].states.x
+
+    judge_reversible(step)
+
+
+def test_the_judge_of_reversals_sees_a_rotation():
+    """Ranks moved on by a tenth, in a circle: invariant, and never its own reversal."""
+
+    def step(truth, xs):
+        ranks = np.argsort(np.argsort(np.asarray(xs)[:, 0]))
+        return np.sort(np.asarray(xs)[:, 0])[(ranks + len(ranks) // 10) % len(ranks)][:, None]
+
+    with pytest.raises(AssertionError, match="judge_reversible"):
+        judge_reversible(step)
 
 
 @each_exact

@@ -93,7 +93,7 @@ def in_groups(
     parts = jnp.reshape(log_weights, (num, -1))
     still = jnp.zeros(parts.shape[1])
     betas, moves = jnp.linspace(0.0, 1.0, num_temperatures), jnp.ones(num_temperatures - 1)
-    blank = {"x": still, "energy": still, "acceptance": moves, "betas": betas, "step_sizes": None}
+    blank = {"x": still, "energy": still, "acceptance": moves, "betas": betas, "step_sizes": None, "reversible": True}
     return [
         summarise(jax.random.key(i), part, direction=direction, start=start, **blank) for i, part in enumerate(parts)
     ]

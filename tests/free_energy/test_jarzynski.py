@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import re
 
 import equinox as eqx
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jaxtyping import Array
+from scipy.special import expit
 from scipy.stats import norm
 
 from energax.core import AbstractDensity, AbstractEnergy, AbstractPath, AbstractSampler, GeometricPath
@@ -19,10 +21,13 @@ from energax.free_energy import (
     escorted,
     euler,
     jarzynski,
+    ledger,
     perturbation,
+    reverse_ais,
     reverse_jarzynski,
 )
-from energax.samplers import MALA, ULA, AbstractPair, MALAInfo, PairStep, ULAPair
+from energax.free_energy.ledger import _names
+from energax.samplers import MALA, ULA, AbstractPair, Cycle, MALAInfo, PairStep, ULAPair
 from free_energy.targets import TARGETS
 from judges import reach
 
@@ -226,6 +231,74 @@ def test_crooks_by_enumeration_of_paths(kind):
     assert behind @ np.exp(-v) == pytest.approx(np.exp(EXACT), abs=1e-12)
     met = ahead > 0  # the dissipation is KL(P_F || P_R)
     assert ahead @ w - EXACT == pytest.approx(np.sum(ahead[met] * np.log(ahead[met] / behind[met])), abs=1e-12)
+
+
+def test_a_sweep_in_fixed_order_keeps_jarzynski_and_breaks_crooks():
+    """Invariant, but its reversal is another sweep: Bennett's two sides, alike if Crooks' relation holds, differ."""
+
+    def sweep(values):
+        whole = np.eye(STATES)
+        for still in (2, 0):  # exchanges the other two states
+            step = np.minimum(1.0, np.exp(values[:, None] - values))
+            step[still, :] = step[:, still] = 0.0
+            np.fill_diagonal(step, 0.0)
+            whole = whole @ (step + np.diag(1 - step.sum(axis=1)))
+        return whole
+
+    def sides(tables):
+        ahead, w, behind, v = enumerate_paths(tables, tables, gain, gain_back)
+        assert ahead @ np.exp(-w) == pytest.approx(np.exp(-EXACT), abs=1e-12)
+        assert behind @ np.exp(-v) == pytest.approx(np.exp(EXACT), abs=1e-12)
+        return np.max(np.abs(ahead * np.exp(EXACT - w) - behind)), ahead @ expit(EXACT - w) - behind @ expit(-v - EXACT)
+
+    rises = [after - before for before, after in itertools.pairwise(ENERGIES)]
+    gain = [np.repeat(-rise[:, None], STATES, axis=1) for rise in rises]
+    gain_back = [np.repeat(rise[None, :], STATES, axis=0) for rise in rises]
+    np.testing.assert_allclose(sides([metropolis(e) for e in ENERGIES[1:]]), 0.0, atol=1e-12)
+    by_path, bias = sides([sweep(e) for e in ENERGIES[1:]])
+    assert by_path > 0.1
+    assert abs(bias) > 0.001
+
+
+SWEEP = Cycle((MALA(0.05), MALA(0.05)))
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (
+            lambda key, xs: reverse_jarzynski(key, WELL.path, SWEEP, xs, betas=SHORT),
+            "reverse_jarzynski.kernel must be in detailed balance, .*; got Cycle, which does not claim it",
+        ),
+        (
+            lambda key, xs: ledger(key, WELL.path, SWEEP, estimators=("ais", "crooks")),
+            "ledger.kernel must be in detailed balance, .*; got Cycle",
+        ),
+        (
+            lambda key, xs: reverse_jarzynski(key, WELL.path, ULA(0.05), xs, betas=SHORT),
+            "reverse_jarzynski.sampler must leave every temperature's density exactly invariant, .* got ULA",
+        ),
+    ],
+    ids=["works", "ledger", "unadjusted"],
+)
+def test_a_kernel_that_is_not_its_own_reversal_is_refused_before_compilation(call, sentence, caplog):
+    key, xs = jax.random.key(0), jnp.zeros((8, 2))
+    with jax.log_compiles(), pytest.raises(ValueError, match=sentence):
+        call(key, xs)
+    assert set(re.findall(r"Compiling jit\((\w+)\)", caplog.text)) <= {"broadcast_in_dim"}  # of the path's own zeros
+
+
+def test_runs_of_a_kernel_that_is_not_reversible_are_not_joined():
+    xs = jnp.zeros((8, 2))
+    ahead = jarzynski(jax.random.key(0), WELL.path, SWEEP, num_chains=8, betas=SHORT)
+    back = reverse_ais(jax.random.key(0), WELL.path, SWEEP, xs, start="exact", betas=SHORT, pilot_chains=8)
+    for join in (bar, crooks):
+        with pytest.raises(ValueError, match=r"forward must be a run of a kernel in detailed balance, .*"):
+            join(ahead, np.zeros(8))
+        with pytest.raises(ValueError, match="reverse must be a run of a kernel in detailed balance"):
+            join(np.zeros(8), back)
+    assert "crooks" not in _names(None, None, SWEEP)
+    assert "crooks" in _names(None, None, MALA(0.05))
 
 
 BUGS = {

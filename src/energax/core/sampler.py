@@ -18,10 +18,13 @@ class AbstractSampler(eqx.Module):
     gradient was met: a Metropolis kernel has rejected it), then its own.
 
     `exact` says whether the kernel leaves its target exactly invariant; one without an accept/reject test says False,
-    and annealed estimators refuse it.
+    and annealed estimators refuse it. `reversible` says whether a step is also in detailed balance with its target, so
+    that it is its own time reversal; one that cannot claim it says False, and estimators refuse it that walk a path
+    backwards by the same kernel and call that the reversal.
     """
 
     exact: ClassVar[bool] = True
+    reversible: ClassVar[bool] = False
 
     @abc.abstractmethod
     def init(self, energy: AbstractEnergy, x: X) -> Any:

@@ -136,7 +136,7 @@ def _summary(terms, boot, log_weights, x, acceptance, *, direction, start) -> AI
     energy = target_energies(terms.path, terms.betas, x)
     return summarise(
         boot, log_weights, x=x, energy=energy, acceptance=acceptance, betas=terms.betas, step_sizes=terms.step_sizes,
-        direction=direction, start=start,
+        direction=direction, start=start, reversible=terms.kernel.reversible,
     )  # fmt: skip
 
 

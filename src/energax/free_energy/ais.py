@@ -51,6 +51,7 @@ class AISResult(eqx.Module):
         dead: How many weights are exactly 0 (log w = -inf: the chain met a point outside the target's support).
         direction: "forward" or "reverse".
         start: Where the chains began: "base" for forward; "exact", "chains" or "data" for reverse.
+        reversible: Whether the sampler is in detailed balance, so that the reverse run is the reversal.
     """
 
     log_weights: Float[Array, " chains"]
@@ -67,6 +68,7 @@ class AISResult(eqx.Module):
     dead: Int[Array, ""]
     direction: str = eqx.field(static=True)
     start: str = eqx.field(static=True)
+    reversible: bool = eqx.field(static=True)
 
     @property
     def tail_index(self) -> Scalar:
@@ -175,6 +177,7 @@ def ais(
         step_sizes=step_sizes,
         direction="forward",
         start="base",
+        reversible=sampler.reversible,
     )
 
 
@@ -244,6 +247,7 @@ def summarise(
     step_sizes: Float[Array, " moves"] | None,
     direction: str,
     start: str,
+    reversible: bool,
 ) -> AISResult:
     """log Z and its errors from log weights; in the reverse direction the weights' mean is 1 / Z."""
     log_z, std_error, interval, ess, non_finite, dead = _figures(key, log_weights, direction == "forward")
@@ -262,6 +266,7 @@ def summarise(
         dead=dead,
         direction=direction,
         start=start,
+        reversible=reversible,
     )
 
 

@@ -61,7 +61,8 @@ def bar(forward: WorkLike, reverse: WorkLike) -> BAR:
 
     Raises:
         ValueError: Works are no vector of >= 2 numbers, hold NaN or -inf or no finite number; a run has the wrong
-            direction; the mean works sum to clearly less than 0, which breaks the second law: a sign is wrong.
+            direction, or its kernel is not in detailed balance; the mean works sum to clearly less than 0, which breaks
+            the second law: a sign is wrong.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -70,7 +71,7 @@ def bar(forward: WorkLike, reverse: WorkLike) -> BAR:
         >>> bool(abs(found.delta_f - 0.5 * np.log(4)) < 4 * found.std_error)
         True
     """
-    works = as_work("bar", "forward", forward, "forward"), as_work("bar", "reverse", reverse, "reverse")
+    works = both_ways("bar", forward, reverse)
     second_law("bar", *works)
     return acceptance_ratio(*works)
 
@@ -93,6 +94,22 @@ def acceptance_ratio(forward: np.ndarray, reverse: np.ndarray) -> BAR:
     # 1 / shared - 1 / n_f - 1 / n_r, written so that it is never below 0
     variance = (1.0 / n_f + 1.0 / n_r) * (1.0 - overlap) / overlap if overlap > 0 else math.inf
     return BAR(delta_f, math.sqrt(variance), overlap, n_f, n_r)
+
+
+def both_ways(owner: str, forward: object, reverse: object) -> tuple[np.ndarray, np.ndarray]:
+    """Works of two directions that Crooks' relation joins, as `as_work` gives each.
+
+    Raises:
+        ValueError: As `bar` says.
+    """
+    works = as_work(owner, "forward", forward, "forward"), as_work(owner, "reverse", reverse, "reverse")
+    for name, given in (("forward", forward), ("reverse", reverse)):
+        if isinstance(given, AISResult | Works) and not given.reversible:
+            raise ValueError(
+                f"{owner}.{name} must be a run of a kernel in detailed balance, or Crooks' relation does not join the "
+                "two directions; got one whose kernel does not claim it (`reversible`); `perturbation` takes one side."
+            )
+    return works
 
 
 def as_work(owner: str, name: str, given: object, direction: str) -> np.ndarray:

@@ -38,6 +38,16 @@ def run(
     return energy_dtype(owner, path)
 
 
+def reversal(owner: str, kernel: Kernel) -> None:
+    """Raises ValueError unless the kernel's way back is known: its own, in detailed balance, or a pair's reversal."""
+    if isinstance(kernel, AbstractSampler) and not kernel.reversible:
+        raise ValueError(
+            f"{owner}.kernel must be in detailed balance, or walking back by it is not the reversal of walking there; "
+            f"got {type(kernel).__name__}, which does not claim it (`reversible`); MALA, HMC, RandomScanGibbs and "
+            "BlockGibbs do."
+        )
+
+
 def resampling(owner: str, scheme: str, threshold: float) -> None:
     """Raises ValueError unless `scheme` is one of the four and `threshold` a number in [0, 1]."""
     if scheme not in SCHEMES:

@@ -8,7 +8,7 @@ Estimates E_F[exp(-W)] = exp(-Delta F) and, backwards, E_R[exp(-W)] = exp(Delta 
 of a sampler is the energy's rise under a resting x; that of a pair is E_{k+1}(y) - E_k(x) - log B(y -> x)
 + log T(x -> y), which of an unadjusted kernel contains the work of its own discretisation error. Crooks' relation
 P_F(W) / P_R(-W) = exp(W - Delta F), on which `bar` and `crooks` rest, holds for pairs and for samplers in detailed
-balance (not for a sweep in fixed order, whose reversal is another sweep).
+balance (not for a sweep in fixed order, whose reversal is another sweep: `reverse_jarzynski` refuses it).
 What differs from `ais`: nothing is tuned or summarised; the protocol is the experiment, and the works are the data for
 `perturbation`, `crooks` and `bar`.
 Cost: per chain and move, one energy at each end and the kernel's steps; memory is O(chains).
@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 from energax.core import AbstractPath, Key, X, checks
 from energax.numerics.random import chain_keys
 from energax.samplers.chains import traced
-from energax.samplers.pairs import Kernel
+from energax.samplers.pairs import AbstractPair, Kernel
 
 from . import doors
 from .ais import add_work
@@ -40,6 +40,7 @@ class Works(eqx.Module):
         acceptance: Mean acceptance of each move in the order made, in [0, 1]; 1 for a pair.
         betas: The protocol, 0 to 1 in either direction.
         direction: "forward" (from 0 to 1) or "reverse".
+        reversible: Whether the way back by the same kernel is the time reversal: of pairs, and in detailed balance.
     """
 
     work: Float[Array, " chains"]
@@ -47,6 +48,7 @@ class Works(eqx.Module):
     acceptance: Float[Array, " moves"]
     betas: Float[Array, " temperatures"]
     direction: str = eqx.field(static=True)
+    reversible: bool = eqx.field(static=True)
 
 
 def jarzynski(
@@ -91,7 +93,8 @@ def jarzynski(
     start, walk = jax.random.split(key)
     xs = exact_starts(start, path, num_chains)
     found = _forward(walk, path, traced(kernel, dtype), xs, protocol, steps, steps_per_temperature)
-    return Works(*found, betas=protocol, direction="forward")
+    reversible = isinstance(kernel, AbstractPair) or kernel.reversible
+    return Works(*found, betas=protocol, direction="forward", reversible=reversible)
 
 
 def reverse_jarzynski(
@@ -110,7 +113,8 @@ def reverse_jarzynski(
     Args:
         key: One typed key.
         path: As in `jarzynski`.
-        kernel: As in `jarzynski`: the FORWARD kernel; of a pair, its reversal is walked by.
+        kernel: The FORWARD kernel: a sampler in detailed balance (`reversible`), which is its own reversal, or a pair,
+            whose reversal is walked by.
         xs: Samples of the target, chains on axis 0; the works are right as far as these are in equilibrium.
         num_temperatures: As in `jarzynski`.
         betas: The protocol, from 0 to 1: the same array as forwards.
@@ -118,13 +122,14 @@ def reverse_jarzynski(
         steps_per_temperature: As in `jarzynski`.
 
     Raises:
-        ValueError: As `jarzynski`; `xs` is no stack of samples shaped like the base's.
+        ValueError: As `jarzynski`; the sampler is not reversible; `xs` is no stack of samples shaped like the base's.
     """
     num = doors.starts("reverse_jarzynski", path, xs)
     dtype = doors.run("reverse_jarzynski", key, path, kernel, num, steps_per_temperature, pairs=True)
+    doors.reversal("reverse_jarzynski", kernel)
     protocol, steps = protocol_of("reverse_jarzynski", betas, num_temperatures, step_sizes, dtype)
     found = _reverse(key, path, traced(kernel, dtype), xs, protocol, steps, steps_per_temperature)
-    return Works(*found, betas=protocol, direction="reverse")
+    return Works(*found, betas=protocol, direction="reverse", reversible=True)
 
 
 def forward_works(

@@ -119,9 +119,11 @@ def ledger(
     Args:
         key: One typed key.
         path: From a density that can be sampled to the target.
-        kernel: A sampler that leaves each temperature's density exactly invariant; for "crooks", in detailed balance.
+        kernel: A sampler that leaves each temperature's density exactly invariant; for "crooks", in detailed
+            balance (`reversible`).
         estimators: Some of "ais", "reverse ais", "smc", "population", "jarzynski", "crooks", "escorted", "bar",
-            "mbar", "ti", "fep"; None for all ("escorted" where there is a map).
+            "mbar", "ti", "fep"; None for all that fit ("escorted" where there is a map, "crooks" where the kernel is
+            reversible).
         budget: Kernel steps of each estimator, over all its chains, >= 2 * `num_chains` * `steps_per_temperature`;
             "fep" takes as many energies, 20,000 at most.
         num_chains: Chains (particles, works) of each; "mbar" and "ti" take 64 of them at most, and longer ones.
@@ -136,7 +138,8 @@ def ledger(
         threshold: Joint standard errors that still count as agreement, > 0; at 4, one pair in 16,000 fails by chance.
 
     Raises:
-        ValueError: An argument is out of range, the sampler is unadjusted, or the energy does not return a scalar.
+        ValueError: An argument is out of range, the sampler is unadjusted (or not reversible, for "crooks"), or the
+            energy does not return a scalar.
 
     Example:
         >>> from energax.core import GeometricPath
@@ -148,7 +151,7 @@ def ledger(
         (True, True)
     """
     dtype = doors.run("ledger", key, path, kernel, num_chains, steps_per_temperature)
-    names = _names(estimators, escort)
+    names = _names(estimators, escort, kernel)
     checks.count("ledger", "budget", budget, 2 * num_chains * steps_per_temperature)
     checks.count("ledger", "pilot_chains", pilot_chains, 8)
     checks.positive("ledger", "threshold", threshold)
@@ -189,9 +192,10 @@ def ledger(
     )
 
 
-def _names(estimators: Sequence[str] | None, escort: Escort | None) -> tuple[str, ...]:
+def _names(estimators: Sequence[str] | None, escort: Escort | None, kernel: AbstractSampler) -> tuple[str, ...]:
     if estimators is None:
-        return tuple(name for name in ESTIMATORS if name != "escorted" or escort is not None)
+        fit = {"escorted": escort is not None, "crooks": kernel.reversible}
+        return tuple(name for name in ESTIMATORS if fit.get(name, True))
     names = (estimators,) if isinstance(estimators, str) else tuple(estimators)
     for name in names:
         if name not in ACCOUNTS:
@@ -200,6 +204,8 @@ def _names(estimators: Sequence[str] | None, escort: Escort | None) -> tuple[str
         raise ValueError(f"ledger.estimators must name at least one estimator, each once; got {', '.join(names)}.")
     if "escorted" in names and escort is None:
         raise ValueError("ledger.escort must be a map y = phi(x, here, there) for 'escorted'; got None.")
+    if "crooks" in names:
+        doors.reversal("ledger", kernel)
     return names
 
 

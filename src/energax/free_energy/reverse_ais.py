@@ -111,6 +111,7 @@ def reverse_ais(
         step_sizes=step_sizes,
         direction="reverse",
         start=start,
+        reversible=sampler.reversible,
     )
 
 

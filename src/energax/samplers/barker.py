@@ -9,7 +9,7 @@ by the noise alone, and so a far tail is left where MALA stands still. Fails by 
 a coordinate's move is never longer than its noise.
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -57,6 +57,7 @@ class Barker(AbstractSampler):
         False
     """
 
+    reversible: ClassVar[bool] = True
     step_size: float | Scalar
 
     def __check_init__(self):

@@ -10,7 +10,7 @@ is the same on the way back). Cost: two matrix-vector products a step, the energ
 staying in one mode where the weights are strong; temper the joint energy (`energy.at_beta(beta)`).
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +49,8 @@ class BlockGibbs(AbstractSampler):
         >>> chains.states.x[0].tolist()
         [1.0, 0.0, 1.0]
     """
+
+    reversible: ClassVar[bool] = True
 
     def init(self, energy: AbstractEnergy, x: X) -> BlockGibbsState:
         _bipartite(energy)

@@ -8,7 +8,7 @@ Tune to an acceptance of about 0.574. Fails by standing still where the step is 
 other turn at once, and by walking one site at a time where it is small.
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -58,6 +58,7 @@ class DMALA(AbstractSampler):
         [1.0, 1.0, 1.0]
     """
 
+    reversible: ClassVar[bool] = True
     sites: AbstractSites
     step_size: float | Scalar
 

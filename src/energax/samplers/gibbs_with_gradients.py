@@ -10,7 +10,7 @@ one site changed. Fails by standing still where the gradient says nothing of the
 networks), and slowly in many dimensions: a move a gradient, where `DMALA` moves all sites at once.
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -58,6 +58,7 @@ class GibbsWithGradients(AbstractSampler):
         [1.0, 1.0, 1.0]
     """
 
+    reversible: ClassVar[bool] = True
     sites: AbstractSites
 
     def init(self, energy: AbstractEnergy, x: X) -> GibbsWithGradientsState:

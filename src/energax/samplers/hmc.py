@@ -12,7 +12,7 @@ still where `step_size` is over twice the narrowest scale, and by going round wh
 (`jitter` prevents it).
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -62,6 +62,7 @@ class HMC(AbstractSampler):
         True
     """
 
+    reversible: ClassVar[bool] = True
     step_size: float | Scalar
     num_leapfrog: int = eqx.field(static=True)
     jitter: float | Scalar | None = None

@@ -11,7 +11,7 @@ Acceptance is 1 where the proposal is the target. Fails by standing still where 
 the target's, and by missing what the proposal does not cover: alternate it with a local kernel (`Cycle`).
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +56,7 @@ class Independence(AbstractSampler):
         1.0
     """
 
+    reversible: ClassVar[bool] = True
     proposal: AbstractDensity
 
     def __check_init__(self):

@@ -7,7 +7,7 @@ Leaves p(x) ~ exp(-E(x)) exactly invariant (detailed balance). Cost: one gradien
 Tune to an acceptance of 0.574 (h ~ dim^(-1/3)). Fails by standing still: in a steep tail all is rejected.
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -52,6 +52,7 @@ class MALA(AbstractSampler):
         False
     """
 
+    reversible: ClassVar[bool] = True
     step_size: float | Scalar
 
     def __check_init__(self):

@@ -9,7 +9,7 @@ Cost: (states - 1) energies an update. Fails slowly, as `Gibbs` does; per update
 some sites are met twice before others are met once.
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +56,7 @@ class RandomScanGibbs(AbstractSampler):
         2.0
     """
 
+    reversible: ClassVar[bool] = True
     sites: AbstractSites
     updates: int = 1
 

@@ -9,7 +9,7 @@ point's is cached. Tune to an acceptance of 0.234 in many dimensions (width 2.38
 Fails slowly: the moves shrink as dim^(-1/2), where MALA's shrink as dim^(-1/6).
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Scalar
@@ -53,6 +53,7 @@ class RandomWalk(AbstractSampler):
         False
     """
 
+    reversible: ClassVar[bool] = True
     step_size: float | Scalar
 
     def __check_init__(self):

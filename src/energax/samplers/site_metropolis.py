@@ -11,7 +11,7 @@ site at a time crosses no barrier. On a flat energy (beta = 0) every proposal fo
 parity of the flips is not random: the chain is periodic there.
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -59,6 +59,7 @@ class SiteMetropolis(AbstractSampler):
         (2.0, 1.0)
     """
 
+    reversible: ClassVar[bool] = True
     sites: AbstractSites
     updates: int = 1
 

@@ -12,7 +12,7 @@ temperings and conditions. Fails to help where strengths are frustrated (one clu
 with more than two states and a negative strength it stands still and says `divergent`.
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -58,6 +58,8 @@ class SwendsenWang(AbstractSampler):
         >>> chains.states.x.shape, info.clusters.shape
         ((2, 64, 3), (2,))
     """
+
+    reversible: ClassVar[bool] = True
 
     def init(self, energy: AbstractEnergy, x: X) -> SwendsenWangState:
         sites_of("SwendsenWang", pair_terms(energy), x)

@@ -77,6 +77,11 @@ class Whitened(AbstractSampler):
         return self.kernel.exact
 
     @property
+    def reversible(self) -> bool:  # type: ignore[override]
+        """Whether the kernel is in detailed balance with its target."""
+        return self.kernel.reversible
+
+    @property
     def step_size(self) -> Any:
         """The kernel's step size; an AttributeError where it has none."""
         return self.kernel.step_size  # type: ignore[attr-defined]

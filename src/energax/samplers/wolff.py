@@ -10,7 +10,7 @@ apart by `core.pair_terms`. Fails by rejection where fields are strong, slowly w
 `SwendsenWang` where strengths are frustrated. Without strengths or fields a spin flips in every step: periodic.
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +55,8 @@ class Wolff(AbstractSampler):
         >>> info.size.tolist(), chains.states.x[0, :3].tolist()  # cold: all sites at once, three times
         ([64, 64], [-1.0, -1.0, -1.0])
     """
+
+    reversible: ClassVar[bool] = True
 
     def init(self, energy: AbstractEnergy, x: X) -> WolffState:
         sites_of("Wolff", pair_terms(energy), x)
