@@ -105,7 +105,14 @@ def _now_and_then(name, value):
     return make
 
 
-RIGHT = {"mode_tv": 0.05, "held_out_gap": 1.0, "log_z_spread": 0.2, "ess_fraction": 0.3, "rhat": 1.003}
+RIGHT = {
+    "clone_correlation": 0.1,
+    "mode_tv": 0.05,
+    "held_out_gap": 1.0,
+    "log_z_spread": 0.2,
+    "ess_fraction": 0.3,
+    "rhat": 1.003,
+}
 
 # (trace, the alarms of which at least one must be raised); numbers as in the table of known failures
 BAD = {
@@ -119,6 +126,7 @@ BAD = {
     "two routes to log Z disagree": (_now_and_then("log_z_spread", 1.7), {"log-z"}),
     "annealing without overlap": (_now_and_then("ess_fraction", 0.02), {"ess"}),
     "chains not mixed": (_now_and_then("rhat", 1.2), {"rhat"}),
+    "walkers refreshed before they forget": (_now_and_then("clone_correlation", 0.9), {"clones"}),
     "over-training": (_now_and_then("held_out_gap", 9.0), {"held-out"}),
     "gap blows up": (lambda seed: _after(healthy(seed), "gap", -_grow(1, 3e5)), {"gap"}),
     "score matching blows up": (lambda seed: _after(healthy(seed, kind="dsm"), "loss", _grow(1, 1e6)), {"gap"}),

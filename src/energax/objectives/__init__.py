@@ -9,6 +9,7 @@ from .discrete_energy_discrepancy import DiscreteEnergyDiscrepancy as DiscreteEn
 from .energy_discrepancy import EnergyDiscrepancy as EnergyDiscrepancy
 from .exact_likelihood import ExactLikelihood as ExactLikelihood, box_nodes as box_nodes
 from .finite_difference import FiniteDifferenceScoreMatching as FiniteDifferenceScoreMatching
+from .jarzynski import Jarzynski as Jarzynski, JarzynskiState as JarzynskiState, Walkers as Walkers
 from .minimum_probability_flow import MinimumProbabilityFlow as MinimumProbabilityFlow
 from .multiscale import MultiscaleDenoising as MultiscaleDenoising
 from .nce import NoiseContrastive as NoiseContrastive

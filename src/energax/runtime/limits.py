@@ -32,6 +32,7 @@ class Settings:
         rejected_in_a_row: Refused training steps in a row that stop the run.
         temperature: The temperature that the recipe declares, or None: then any other than 1 is only warned of.
         held_out_gap: Nats by which held-out data may lie higher than training data.
+        clone_correlation: Correlation of walkers' energies between two refreshes of the driving half.
         mode_tv: Total variation between the mode (or class) frequencies of walkers and data.
         log_z_spread: Nats by which two routes to log Z may differ.
         ess_fraction: Effective over actual sample size, in (0, 1).
@@ -51,6 +52,7 @@ class Settings:
     rejected_in_a_row: int = 10
     temperature: float | None = None
     held_out_gap: float = 6.0
+    clone_correlation: float = 0.5
     mode_tv: float = 0.3
     log_z_spread: float = 1.0
     ess_fraction: float = 0.05

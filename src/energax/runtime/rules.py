@@ -255,6 +255,13 @@ RULES: dict[str, Rule] = {
         "Walkers do not cross between modes, so their masses are not learned. Use more walkers, tempering, or "
         "weights with resampling; check the masses by annealed importance sampling.",
     ),
+    "clones": Rule(
+        ("clone_correlation",),
+        beyond("clone_correlation", "clone_correlation",
+               "Walkers resemble themselves at the last refresh: energies correlate by {value:.2g} (> {bound:g})."),
+        "Refreshed walkers are still copies of the held-out ones, so that log Z and the gradient are biased again: "
+        "raise refresh (100 to 150 steps is usual), or move the walkers further in a step.",
+    ),
     "log-z": Rule(
         ("log_z_spread",),
         beyond("log_z_spread", "log_z_spread", "Two routes to log Z differ by {value:.3g} nats (> {bound:g})."),
