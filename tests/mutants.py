@@ -547,8 +547,8 @@ MUTANTS = [
     Mutant(
         "block Gibbs: one key for both layers",
         "samplers/block_gibbs.py",
-        "up, down = jax.random.split(key)",
-        "up = down = key",
+        "up, down, *decide = jax.random.split(key, 2 if machine is energy else 3)",
+        "up = down = key; decide = (key,)",
         "samplers/test_block_gibbs.py::test_leaves_the_visible_law_invariant_and_is_reversible[bits, beta 1.4]",
     ),
     Mutant(
@@ -999,6 +999,20 @@ MUTANTS = [
         "if isinstance(kernel, AbstractSampler) and not kernel.reversible:",
         "if isinstance(kernel, AbstractSampler) and not kernel.exact:",
         "free_energy/test_jarzynski.py::test_a_kernel_that_is_not_its_own_reversal_is_refused_before_compilation[ledger]",
+    ),
+    Mutant(
+        "block Gibbs: a tempered machine's proposal is not weighed",
+        "samplers/block_gibbs.py",
+        "log_ratio = (value - machine(state.x)) - (energy(x) - machine(x))",
+        "log_ratio = value - energy(x)",
+        "samplers/test_block_gibbs.py::test_tempered_and_conditioned_machines_are_met_exactly[beta * rbm]",
+    ),
+    Mutant(
+        "a machine's field with the wrong sign",
+        "energies/rbm.py",
+        "self, self.visible_bias + cond)",
+        "self, self.visible_bias - cond)",
+        "samplers/test_block_gibbs.py::test_a_field_and_a_temperature_for_every_chain",
     ),
     Mutant(
         "jackknife: blocks as if draws were independent",

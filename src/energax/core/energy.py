@@ -23,8 +23,11 @@ class AbstractEnergy(eqx.Module):
     def __call__(self, x: X, cond: Cond = None) -> Scalar:
         """E(x), or E(x | cond), in nats."""
 
-    def given(self, cond: Cond) -> "Conditioned":
-        """The energy of x alone with `cond` closed over: samplers never hear of conditions."""
+    def given(self, cond: Cond) -> "AbstractEnergy":
+        """The energy of x alone with `cond` closed over: samplers never hear of conditions.
+
+        A bipartite energy that takes them overrides this, so that what is closed is bipartite again.
+        """
         return Conditioned(self, cond)
 
     def __add__(self, other: "AbstractEnergy") -> "Sum":

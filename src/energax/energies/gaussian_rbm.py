@@ -14,7 +14,7 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Scalar
 
-from energax.core import Key, checks
+from energax.core import Cond, Key, checks
 from energax.numerics import standard_normal
 
 from .hidden_bits import AbstractHiddenBits
@@ -99,6 +99,19 @@ class GaussianRBM(AbstractHiddenBits):
         gain = jnp.sum((self.visible_bias * push + 0.5 * push * push) * jnp.exp(-self.log_variances))
         volume = 0.5 * jnp.sum(self.log_variances) + 0.5 * push.size * math.log(2.0 * math.pi)
         return -jnp.sum(self.hidden_bias * h) - gain - volume
+
+    def given(self, cond: Cond) -> "GaussianRBM":
+        """The machine itself, which takes no condition.
+
+        Args:
+            cond: None.
+        """
+        if cond is not None:
+            raise ValueError(
+                f"GaussianRBM: cond must be None; got shape {jnp.shape(cond)}. A field c on the visible units is a "
+                "machine whose visible_bias is moved by variances * c."
+            )
+        return self
 
     def at_beta(self, beta: float | Scalar) -> "GaussianRBM":
         """The machine of the joint energy beta E(v, h): variances over beta, hidden biases times beta.

@@ -21,6 +21,7 @@ class AbstractHiddenBits(AbstractBipartiteEnergy):
     """E(v, h) = A(v) - h . a(v), h in {0, 1}^hidden; E(v) is the free energy of the visible units.
 
     `beta * energy` tempers the free energy and is bipartite no more; `energy.at_beta(beta)` tempers the joint energy.
+    A condition is a field on the visible units, E(v, h | c) = E(v, h) - c . v, where the machine takes one (`given`).
     """
 
     hidden_bias: eqx.AbstractVar[Float[Array, " hidden"]]
@@ -42,6 +43,10 @@ class AbstractHiddenBits(AbstractBipartiteEnergy):
         """-log of exp(-E(v, h)) summed (integrated) over v, in nats."""
 
     @abc.abstractmethod
+    def given(self, cond: Cond) -> "AbstractHiddenBits":
+        """The machine in a field on its visible units."""
+
+    @abc.abstractmethod
     def at_beta(self, beta: float | Scalar) -> "AbstractHiddenBits":
         """The machine of the joint energy beta E(v, h)."""
 
@@ -51,7 +56,7 @@ class AbstractHiddenBits(AbstractBipartiteEnergy):
 
     def __call__(self, x: Array, cond: Cond = None) -> Scalar:
         """The free energy of the visible units, in nats."""
-        return self.free_energy(x)
+        return (self if cond is None else self.given(cond)).free_energy(x)
 
     def free_energy(self, v: Array) -> Scalar:
         """-log sum_h exp(-E(v, h)) in nats."""

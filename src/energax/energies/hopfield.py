@@ -68,6 +68,8 @@ class Hopfield(AbstractBipartiteEnergy, AbstractLatticeEnergy):
 
     def __call__(self, x: Float[Array, " sites"], cond: Cond = None) -> Scalar:
         """E(x) in nats."""
+        if cond is not None:
+            return self.given(cond)(x)
         one_sample("Hopfield", x, self.patterns)
         overlaps = self.patterns @ x
         value = -0.5 * self._pull() * jnp.sum(overlaps * overlaps) + self._own(x) - jnp.sum(self.fields * x)
@@ -111,6 +113,21 @@ class Hopfield(AbstractBipartiteEnergy, AbstractLatticeEnergy):
     def free_energy(self, v: Float[Array, " sites"]) -> Scalar:
         """-log of exp(-E(v, h)) integrated over h, in nats: E(v)."""
         return self(v)
+
+    def given(self, cond: Cond) -> "Hopfield":
+        """The model of E(v, h) - cond . v.
+
+        Args:
+            cond: A field on the spins, [sites], in nats; None for none.
+        """
+        if cond is None:
+            return self
+        if jnp.shape(cond) != self.fields.shape:
+            raise ValueError(
+                f"Hopfield: cond must be a field on the spins, of shape {self.fields.shape}; got shape "
+                f"{jnp.shape(cond)}."
+            )
+        return eqx.tree_at(lambda model: model.fields, self, self.fields + cond / self.joint_beta)
 
     def at_beta(self, beta: float | Scalar) -> "Hopfield":
         """The model of the joint energy beta E(v, h).

@@ -9,11 +9,12 @@ Where it fails: adding a number to all states of a site changes nothing, so para
 machine, strong weights make modes that block Gibbs does not leave.
 """
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Scalar
 
-from energax.core import Key, checks
+from energax.core import Cond, Key, checks
 from energax.numerics import categorical
 
 from .hidden_bits import AbstractHiddenBits
@@ -83,6 +84,21 @@ class PottsRBM(AbstractHiddenBits):
     def hidden_free_energy(self, h: Float[Array, " hidden"]) -> Scalar:
         """-log sum_v exp(-E(v, h)) in nats."""
         return -jnp.sum(self.hidden_bias * h) - jnp.sum(jax.nn.logsumexp(self.visible_given(h), axis=-1))
+
+    def given(self, cond: Cond) -> "PottsRBM":
+        """The machine of E(v, h) - cond . v.
+
+        Args:
+            cond: A field on the visible units, in the shape of v, in nats; None for none.
+        """
+        if cond is None:
+            return self
+        if jnp.shape(cond) != self.visible_bias.shape:
+            raise ValueError(
+                f"PottsRBM: cond must be a field on the visible units, of shape {self.visible_bias.shape}; got "
+                f"shape {jnp.shape(cond)}."
+            )
+        return eqx.tree_at(lambda rbm: rbm.visible_bias, self, self.visible_bias + cond)
 
     def at_beta(self, beta: float | Scalar) -> "PottsRBM":
         """The machine of the joint energy beta E(v, h): every parameter times beta.

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Scalar
 
-from energax.core import Key, checks
+from energax.core import Cond, Key, checks
 
 from .hidden_bits import AbstractHiddenBits, bits
 
@@ -92,6 +92,21 @@ class BernoulliRBM(AbstractHiddenBits):
     def hidden_free_energy(self, h: Float[Array, " hidden"]) -> Scalar:
         """-log sum_v exp(-E(v, h)) in nats."""
         return self.offset - jnp.sum(self.hidden_bias * h) - jnp.sum(jax.nn.softplus(self.visible_given(h)))
+
+    def given(self, cond: Cond) -> "BernoulliRBM":
+        """The machine of E(v, h) - cond . v.
+
+        Args:
+            cond: A field on the visible units, in the shape of v, in nats; None for none.
+        """
+        if cond is None:
+            return self
+        if jnp.shape(cond) != self.visible_bias.shape:
+            raise ValueError(
+                f"BernoulliRBM: cond must be a field on the visible units, of shape {self.visible_bias.shape}; got "
+                f"shape {jnp.shape(cond)}."
+            )
+        return eqx.tree_at(lambda rbm: rbm.visible_bias, self, self.visible_bias + cond)
 
     def at_beta(self, beta: float | Scalar) -> "BernoulliRBM":
         """The machine of the joint energy beta E(v, h): every parameter times beta.
