@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import certify, data, doctor, logz, measure, physics, recipes, runs, train
+from . import audit, certify, data, doctor, logz, measure, physics, recipes, runs, train
 from .outcome import Guarded
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 TRAINING, MODELS, PHYSICS, LOOKING = "Train", "Use a trained model", "Statistical physics", "Look around"
 app.command(rich_help_panel=TRAINING)(train.train)
 app.command(rich_help_panel=TRAINING)(train.resume)
+app.command(rich_help_panel=TRAINING)(audit.audit)
 app.command(rich_help_panel=MODELS)(measure.sample)
 app.command(rich_help_panel=MODELS)(measure.evaluate)
 app.command(rich_help_panel=MODELS)(logz.logz)

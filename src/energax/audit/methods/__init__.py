@@ -1,0 +1,1 @@
+"""One file a method: a TITLE, `fits(problem)` and `make(problem)`; listed by `audit.listing`."""

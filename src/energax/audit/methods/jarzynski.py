@@ -1,0 +1,28 @@
+"""Jarzynski-corrected training: walkers carry the work of the moving model, judged and refreshed by held-out ones."""
+
+from energax.objectives import Jarzynski
+
+from ..method import BATCH, Rule
+from ..problem import Problem
+
+TITLE = "Jarzynski-corrected, held-out walkers, refreshed every 100 steps"
+TRANSITIONS = 2
+
+
+def fits(problem: Problem) -> bool:
+    """Everywhere."""
+    return True
+
+
+def make(problem: Problem) -> Rule:
+    """Both halves before, on and after the walk; the drivers and the data in the loss."""
+    rule = Jarzynski(
+        problem.kernel,
+        problem.base,
+        num_chains=problem.walkers,
+        num_steps=TRANSITIONS,
+        refresh=100,
+        adapt_target=problem.adapt_target,
+    )
+    walk = 2 * problem.walkers * (1 + (TRANSITIONS + 1) + 1)
+    return Rule(rule, BATCH + problem.walkers + walk, claim=lambda model, metrics: metrics["log_z"])

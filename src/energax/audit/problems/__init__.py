@@ -1,0 +1,1 @@
+"""One file a problem: a TITLE, and `make(seed)`; listed by `audit.listing`."""
