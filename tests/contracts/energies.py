@@ -13,6 +13,7 @@ from energax.energies import (
     BernoulliRBM,
     BoltzmannMachine,
     BrownianMotion,
+    ClassifierEnergy,
     CurieWeiss,
     DenseMemory,
     DoubleWell,
@@ -85,6 +86,9 @@ ENERGIES: dict[str, Case] = {
     "many well": Case(lambda: ManyWell(2), FLAT, ((-4.0, 4.0, 300), (-9.0, 9.0, 200))),
     "funnel": Case(lambda: Funnel(2, 0.8), FLAT, ((-5.5, 5.5, 150), (-50.0, 50.0, 4000))),
     "banana": Case(lambda: Banana(2, 1.5, 0.3), FLAT, ((-10.0, 10.0, 300), (-12.0, 40.0, 900))),
+    "classifier": Case(
+        lambda: ClassifierEnergy(MLP(2, 8, 1, out_size=3, zero_last=False, key=KEY), standard_normal(2)), FLAT
+    ),
     "self-normalised": Case(lambda: SelfNormalised(standard_normal(2), jnp.log(2.0 * jnp.pi)), FLAT),
     "mlp": Case(lambda: network(MLP(2, 8, 2, fourier=3, zero_last=False, key=KEY)), FLAT),
     "mlp, no base": Case(lambda: network(MLP(2, 8, 1, activation="gelu", zero_last=False, key=KEY), base=False), FLAT),

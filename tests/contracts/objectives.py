@@ -13,14 +13,16 @@ from energax.objectives import (
     ContrastiveDivergence,
     DenoisingScoreMatching,
     EnergyDiscrepancy,
+    FastWeightsPCD,
     Jarzynski,
     MultiscaleDenoising,
     NoiseContrastive,
     PersistentCD,
     SlicedScoreMatching,
+    TemperedPCD,
     Weighted,
 )
-from energax.samplers import MALA, ULA
+from energax.samplers import MALA, ULA, ParallelTempering
 from energax.training import Phase, Trainer
 
 BATCH, DIM, CHAINS, STEPS = 16, 2, 16, 4
@@ -88,6 +90,8 @@ TRAINERS = {
     "pcd_restarts": _trainer(PersistentCD(MALA(0.1), 2, CHAINS, buffer_size=2 * CHAINS, restart=0.2)),
     "dsm": _trainer(DenoisingScoreMatching(0.3), CLIPPED),
     "dsm_levels": _trainer(MultiscaleDenoising((0.1, 0.3, 1.0), conditional=True)),
+    "fast_weights": _trainer(FastWeightsPCD(ULA(0.01), 2, CHAINS, part=player)),
+    "tempered": _trainer(TemperedPCD(ParallelTempering(ULA(0.01), jnp.array([1.0, 0.5])), 1, CHAINS)),
     "energy_discrepancy": _trainer(EnergyDiscrepancy(0.5, 4)),
     "jarzynski": _trainer(Jarzynski(MALA(0.1), standard_normal(DIM), CHAINS, refresh=2, adapt_target=0.75)),
     "nce": _trainer(NoiseContrastive(standard_normal(DIM), 2)),

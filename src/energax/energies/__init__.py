@@ -8,6 +8,7 @@ from .brownian import (
     BrownianMotion as BrownianMotion,
     brownian_exact as brownian_exact,
 )
+from .classifier import ClassifierEnergy as ClassifierEnergy
 from .curie_weiss import (
     CurieWeiss as CurieWeiss,
     CurieWeissExact as CurieWeissExact,
@@ -53,12 +54,12 @@ from .logistic_regression import (
     breast_cancer_posterior as breast_cancer_posterior,
 )
 from .mixture import GaussianMixture as GaussianMixture
+from .modern_hopfield import ModernHopfield as ModernHopfield
 from .mueller_brown import (
     MuellerBrown as MuellerBrown,
     MuellerBrownExact as MuellerBrownExact,
     mueller_brown_exact as mueller_brown_exact,
 )
-from .modern_hopfield import ModernHopfield as ModernHopfield
 from .network import NetworkEnergy as NetworkEnergy
 from .phi4 import Phi4Chain as Phi4Chain, Phi4Exact as Phi4Exact, phi4_exact as phi4_exact
 from .potts import Potts as Potts
