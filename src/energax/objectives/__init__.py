@@ -1,5 +1,6 @@
 """What is minimised: one file a method, each with its source, its cost and where it fails."""
 
+from .annealed_denoising import AnnealedDenoising as AnnealedDenoising
 from .combine import Weighted as Weighted
 from .concrete_score import ConcreteScoreMatching as ConcreteScoreMatching
 from .conditional_nce import ConditionalNoiseContrastive as ConditionalNoiseContrastive
@@ -14,6 +15,12 @@ from .finite_difference import FiniteDifferenceScoreMatching as FiniteDifference
 from .improved_cd import ImprovedCD as ImprovedCD
 from .jarzynski import Jarzynski as Jarzynski, JarzynskiState as JarzynskiState, Walkers as Walkers
 from .jem import JEM as JEM
+from .kernel_stein import KernelStein as KernelStein
+from .learned_stein import (
+    LearnedStein as LearnedStein,
+    LearnedSteinCritic as LearnedSteinCritic,
+    SteinPair as SteinPair,
+)
 from .minimum_probability_flow import MinimumProbabilityFlow as MinimumProbabilityFlow
 from .multiscale import MultiscaleDenoising as MultiscaleDenoising
 from .nce import NoiseContrastive as NoiseContrastive
