@@ -17,6 +17,8 @@ from energax.core import AbstractDensity, AbstractEnergy, AbstractObjective
 from energax.energies import SelfNormalised
 from energax.numerics.logspace import log_mean_exp
 
+from .problem import Problem
+
 BATCH = 256
 """Data in a step, the same for every method."""
 
@@ -51,3 +53,8 @@ def normalised_by(noise: AbstractDensity) -> Callable[[AbstractEnergy], Abstract
         return SelfNormalised(energy, log_mean_exp(log_weights))
 
     return wrap
+
+
+def neighbours(problem: Problem) -> int:
+    """Evaluations that tell the energies of all one-site changes of a datum of two-valued sites, differentiated."""
+    return 2 if problem.linear else 1 + problem.dim

@@ -42,6 +42,7 @@ class Problem:
         noise: () -> a normalised density that covers the data and is near them, for methods that need one.
         kernel: An exact kernel for the model.
         look: (energy, seed) -> what the energy is.
+        step_cost: Evaluations of one step of the kernel.
         adapt_target: Acceptance to which the kernel's step adapts; None for a kernel without a step.
         sites: The values of the sites of discrete samples; None for real ones.
         linear: Whether the energy is linear in every site.
@@ -63,6 +64,7 @@ class Problem:
     noise: Callable[[], AbstractDensity]
     kernel: AbstractSampler
     look: Callable[[AbstractEnergy, int], Seen]
+    step_cost: int = 1
     adapt_target: float | None = None
     sites: AbstractSites | None = None
     linear: bool = False

@@ -50,7 +50,8 @@ def plane_problem(plane: Plane, train: np.ndarray, heldout: np.ndarray, seed: in
         kernel=MALA(0.01),
         look=plane.look,
         adapt_target=0.75,
-        nodes=lambda: box_nodes(((-edge, edge),) * 2, 100),
+        nodes=lambda: box_nodes(((-edge, edge),) * 2, 80),
+        limit_steps=2000,
         **{"budget": BUDGET, **settings},
     )
 

@@ -17,4 +17,4 @@ def fits(problem: Problem) -> bool:
 def make(problem: Problem) -> Rule:
     """Data, the walk, and where it ends."""
     rule = ContrastiveDivergence(problem.kernel, TRANSITIONS, adapt_target=problem.adapt_target)
-    return Rule(rule, BATCH * (1 + (TRANSITIONS + 1) + 1))
+    return Rule(rule, BATCH * (1 + (TRANSITIONS * problem.step_cost + 1) + 1))

@@ -24,5 +24,5 @@ def make(problem: Problem) -> Rule:
         refresh=100,
         adapt_target=problem.adapt_target,
     )
-    walk = 2 * problem.walkers * (1 + (TRANSITIONS + 1) + 1)
+    walk = 2 * problem.walkers * (1 + (TRANSITIONS * problem.step_cost + 1) + 1)
     return Rule(rule, BATCH + problem.walkers + walk, claim=lambda model, metrics: metrics["log_z"])

@@ -24,4 +24,4 @@ def make(problem: Problem) -> Rule:
         adapt_target=problem.adapt_target,
         start=GeneratorStart(problem.base),
     )
-    return Rule(rule, BATCH + problem.walkers * (TRANSITIONS + 1 + 1))
+    return Rule(rule, BATCH + problem.walkers * (TRANSITIONS * problem.step_cost + 1 + 1))
