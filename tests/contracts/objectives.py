@@ -93,7 +93,9 @@ TRAINERS = {
     "fast_weights": _trainer(FastWeightsPCD(ULA(0.01), 2, CHAINS, part=player)),
     "tempered": _trainer(TemperedPCD(ParallelTempering(ULA(0.01), jnp.array([1.0, 0.5])), 1, CHAINS)),
     "energy_discrepancy": _trainer(EnergyDiscrepancy(0.5, 4)),
-    "jarzynski": _trainer(Jarzynski(MALA(0.1), standard_normal(DIM), CHAINS, refresh=2, adapt_target=0.75)),
+    "jarzynski": _trainer(
+        Jarzynski(MALA(0.1), standard_normal(DIM), CHAINS, refresh=2, refresh_moves=1, adapt_target=0.75)
+    ),
     "nce": _trainer(NoiseContrastive(standard_normal(DIM), 2)),
     "sliced": _trainer(SlicedScoreMatching(2)),
     "weighted": _trainer(Weighted((PersistentCD(ULA(0.01), 1, CHAINS), DenoisingScoreMatching(0.3)), (1.0, 0.5))),

@@ -358,6 +358,23 @@ def test_resampling_carries_the_free_energy(scheme, monkeypatch):
         assert abs(wrong) > reach(1) * 1.5
 
 
+def test_drivers_that_moved_on_their_own_are_weighted_for_it():
+    """From exact draws of N(0, 1) three steps of Langevin with h = 0.5: 1 and x^2 have weighted means of 1 within 4.9
+    standard errors; without the pair's ratio the latter would be 4 / 3 nearly."""
+    num = 40_000
+    rule = Jarzynski(ULAPair(0.5), standard_normal(1), num, refresh_moves=3)
+    xs = jax.random.normal(jax.random.key(0), (2 * num, 1))
+    energies = 0.5 * xs[:, 0] ** 2
+    walkers = Walkers(xs, jnp.zeros(2 * num), energies, energies)
+    moved = eqx.filter_jit(rule._apart)(jax.random.key(1), walkers, None, standard_normal(1))
+    np.testing.assert_array_equal(moved.x[num:], xs[num:])
+    np.testing.assert_allclose(moved.energies, 0.5 * moved.x[:, 0] ** 2, rtol=1e-6)
+    weights, squares = (np.asarray(a[:num], np.float64) for a in (jnp.exp(moved.log_weights), moved.x[:, 0] ** 2))
+    for value in (weights, weights * squares):
+        assert abs(value.mean() - 1.0) < reach() * value.std() / np.sqrt(num), value.mean()
+    assert squares.mean() - 1.0 > 2 * reach() * squares.std() / np.sqrt(num)  # planted: moved and not weighted
+
+
 def test_resampling_keeps_the_mass_of_every_group_and_the_law_of_what_it_draws():
     rule = Jarzynski(MALA(0.1), standard_normal(1), 64, num_groups=4, resample_below=0.9, refresh=None)
     xs = jax.random.normal(jax.random.key(0), (128, 1))
@@ -425,9 +442,10 @@ def test_drivers_flatter_themselves_as_predicted_and_auditors_do_not(student):
     assert abs(audit.mean()) < 4.9 * audit.std(ddof=1) / np.sqrt(len(audit)), audit
 
 
-@pytest.mark.parametrize(("refresh", "spoken"), [(2, True), (60, False)])
-def test_a_refresh_below_the_decorrelation_time_raises_the_alarm(refresh, spoken):
-    rule = Jarzynski(ULAPair(0.05), standard_normal(DIM), 64, refresh=refresh)
+@pytest.mark.parametrize(("refresh", "moves", "spoken"), [(2, 0, True), (60, 0, False), (60, 60, False)])
+def test_a_refresh_below_the_decorrelation_time_raises_the_alarm(refresh, moves, spoken):
+    """Energies of Langevin chains with h = 0.05 correlate by (1 - h)^(2 n): 0.8 after 2 steps, 0.002 after 60."""
+    rule = Jarzynski(ULAPair(0.05), standard_normal(DIM), 64, refresh=refresh, refresh_moves=moves)
     metrics = {name: np.asarray(values)[0] for name, values in trained(rule, 0.02, 181, seeds=1).items()}
     alarms = {alarm.name for alarm in Watchdog().look(np.arange(181), metrics)}
     assert ("clones" in alarms) == spoken, metrics["clone_correlation"]
@@ -435,11 +453,11 @@ def test_a_refresh_below_the_decorrelation_time_raises_the_alarm(refresh, spoken
 
 
 def test_refresh_draws_drivers_from_the_weighted_auditors():
-    rule = Jarzynski(MALA(0.1), standard_normal(1), 64, refresh=1)
+    rule = Jarzynski(MALA(0.1), standard_normal(1), 64, refresh=1, refresh_moves=0)
     xs = jnp.arange(128.0)[:, None]
     logs = jnp.where(jnp.arange(128) == 100, 3.0, -30.0)
     state = JarzynskiState(Chains(Walkers(xs, logs, xs[:, 0], xs[:, 0])), jnp.array(1), jnp.zeros(()), None)
-    renewed, _, due = rule._refreshed(jax.random.key(0), state.walkers.states, state)
+    renewed, _, due = rule._refreshed(jax.random.key(0), state.walkers.states, state, standard_normal(1))
     assert float(due) == 1.0
     assert np.all(np.asarray(renewed.x[:64]) == 100.0)
     np.testing.assert_array_equal(renewed.x[64:], xs[64:])

@@ -20,7 +20,7 @@ from energax.objectives import (
 from objectives.population import MODEL, TRUTH, fisher, of, quartic, rows, slope
 
 KEY = jax.random.key(0)
-NODES = np.linspace(-4.0, 4.0, 140)
+NODES = np.linspace(-4.0, 4.0, 90)
 
 
 def law():

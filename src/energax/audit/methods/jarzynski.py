@@ -22,6 +22,7 @@ def make(problem: Problem) -> Rule:
         num_chains=problem.walkers,
         num_steps=TRANSITIONS,
         refresh=100,
+        refresh_moves=0,
         adapt_target=problem.adapt_target,
     )
     walk = 2 * problem.walkers * (1 + (TRANSITIONS * problem.step_cost + 1) + 1)
