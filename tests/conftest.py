@@ -10,6 +10,8 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import jax
 import pytest
 
+import energax  # noqa: F401  first, before JAX computes: it switches a wrong fusion of XLA's off
+
 _SPENT: list[float] = []
 _CACHE = Path(__file__).parent.parent / ".pytest_cache" / "jax"
 

@@ -6,6 +6,8 @@ The face holds the five nouns and the folders; everything is imported on first u
 import importlib
 from typing import Any
 
+from .compiler import switch_off as _switch_off
+
 __version__ = "0.1.0"
 
 _NOUNS = (
@@ -37,6 +39,8 @@ _ROOMS = (
 )
 
 __all__ = ["__version__", *_NOUNS, *_ROOMS]
+
+_switch_off()
 
 
 def __getattr__(name: str) -> Any:

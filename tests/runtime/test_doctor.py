@@ -1,9 +1,13 @@
 """The doctor tells what is here, what is missing and the command that adds it; it finds what is broken."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
+from energax import compiler
 from energax.errors import ConfigError
 from energax.runtime import backend, doctor
 
@@ -62,3 +66,49 @@ def test_compiled_programs_are_kept_beside_the_data(monkeypatch, tmp_path):
 def test_a_device_that_is_not_there_is_refused():
     with pytest.raises(ConfigError, match="--device must be one of cpu, gpu, tpu; got 'gpus'"):
         backend.start("gpus")
+
+
+LATE = """
+import warnings
+import jax
+jax.numpy.ones(3).sum().block_until_ready()
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    import energax
+from energax.runtime.doctor import examine
+print([str(w.message) for w in told if w.category is RuntimeWarning], examine()["problems"])
+"""
+
+
+@pytest.mark.skipif(not compiler.has_the_fusion(doctor._version("jaxlib")), reason="this jaxlib has not the fusion")
+def test_a_compiler_that_sums_wrongly_is_told_and_kept_away(found):
+    """Here it is switched off; where JAX ran before energax was imported it is not, and both the import and the doctor
+    say so. When the second part fails, a compiler has been mended: see `energax.compiler`."""
+    assert found["sums"].keys() == {"of logarithms", "of a batch"}
+    assert max(found["sums"].values()) < 1e-4
+    run = subprocess.run(
+        [sys.executable, "-c", LATE], env=os.environ | {"XLA_FLAGS": ""}, capture_output=True, text=True, check=True
+    )
+    assert "energax must be imported before JAX computes anything" in run.stdout
+    assert "a compiled sum of logarithms must be right; got one that is off by" in run.stdout
+    assert f"set XLA_FLAGS={compiler.OFF}" in run.stdout
+    if doctor._version("jaxlib") == "0.10.2":
+        assert "a compiled sum of a batch must be right" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "jaxlib", "after"),
+    [
+        ("", "0.10.2", compiler.OFF),
+        ("--xla_a=1", "0.12.0.1", f"--xla_a=1 {compiler.OFF}"),
+        (f"--{compiler.FLAG}=X", "0.10.2", f"--{compiler.FLAG}=X"),  # set by hand
+        ("", "0.10.1", ""),
+        ("", "0.13.0", ""),
+    ],
+)
+def test_the_flag_is_set_where_it_is_known_and_not_set_by_hand(monkeypatch, flags, jaxlib, after):
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    monkeypatch.setattr(compiler, "version", lambda package: jaxlib)
+    monkeypatch.setitem(sys.modules, "jax._src.xla_bridge", None)
+    compiler.switch_off()
+    assert os.environ["XLA_FLAGS"] == after

@@ -37,6 +37,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     for device in found["devices"]:
         size = f", {_size(device['memory_bytes'])}" if device["memory_bytes"] else ""
         out.append(f"device     {device['name']} ({device['kind']}{size})")
+    if found["sums"]:
+        out.append(f"compiler   sums are right to {max(found['sums'].values()):.0e}")
     folders = found["folders"]
     out += [f"data cache {folders.get('data_cache')}", f"compiled   {folders.get('compile_cache')}", "packages"]
     out += [f"  {name:<14} {version or 'MISSING'}" for name, version in sorted(found["packages"].items())]

@@ -216,7 +216,7 @@ _FLAT: dict[str, Callable[[Array], Scalar]] = {
     "two unequal modes": _mixture,
     "banana": lambda x: 0.5 * (x[0] ** 2 + ((x[1] - 0.5 * (x[0] ** 2 - 1.0)) / 0.7) ** 2),
     "funnel": lambda x: 0.5 * (x[0] ** 2 + x[0] + x[1] ** 2 * jnp.exp(-x[0])),
-    # no number outside (-1, 1), as a logarithm leaves it there; log1p(x) beside log1p(-x) is miscompiled by jax 0.10 on
-    # a CPU (-17 for 2.5 at x = (0.99989, -0.91), and finite numbers outside)
+    # no number outside (-1, 1), as a logarithm leaves it there; log1p(x) beside log1p(-x) is miscompiled on
+    # CPUs, where `energax.compiler` comes too late (-17 for 2.5 at x = (0.99989, -0.91), and finite numbers outside)
     "bounded": lambda x: jnp.sum((1.0 - x) * jnp.log(1.0 - x) + (1.0 + x) * jnp.log(1.0 + x) + x),
 }

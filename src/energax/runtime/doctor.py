@@ -1,7 +1,7 @@
 """Looks at the machine and the installation: what is here, what is missing, and the command that adds it.
 
-Needs nothing beyond a bare installation. It reads versions, devices, memory and folders, runs one tiny compiled
-function, and changes nothing.
+Needs nothing beyond a bare installation. It reads versions, devices, memory and folders, runs three small compiled
+functions (two of which compilers have had wrong), and changes nothing.
 """
 
 import os
@@ -11,6 +11,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
+
+from energax.compiler import OFF
 
 from .backend import compile_cache_folder
 
@@ -35,6 +37,7 @@ def examine() -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": packages,
         "devices": _devices(problems),
+        "sums": _sums(problems),
         "memory": _memory(),
         "precision": _precision(),
         "folders": _folders(problems),
@@ -95,6 +98,36 @@ def _devices(problems: list[str]) -> list[dict[str, Any]]:
     except (ImportError, RuntimeError) as error:
         problems.append(f"JAX must find a device; got: {str(error).splitlines()[0]}")
         return []
+
+
+def _sums(problems: list[str]) -> dict[str, float]:
+    """How far two compiled sums are from NumPy's, which compilers have had wrong; `energax.compiler` has the story."""
+    try:
+        import jax
+        import jax.numpy as jnp
+        import numpy as np
+    except ImportError:
+        return {}
+    rng = np.random.default_rng(0)
+    x, shared, batch = rng.uniform(-0.9, 0.9, (1000, 64)), rng.normal(size=(1, 3)), rng.normal(size=(40_000, 3))
+    programs: dict[str, tuple[Any, tuple, Any]] = {
+        "of logarithms": (lambda x: jnp.sum(jnp.log1p(x) - jnp.log1p(-x), axis=-1), (x,), 2.0 * np.arctanh(x).sum(1)),
+        "of a batch": (lambda w, x: -jnp.sum(w * x, axis=-1), (shared, batch), -np.sum(shared * batch, axis=-1)),
+    }
+    found = {}
+    for name, (program, arrays, right) in programs.items():
+        try:
+            got = jax.jit(program)(*(jnp.asarray(array, jnp.float32) for array in arrays))
+        except RuntimeError as error:
+            problems.append(f"a sum {name} must compile; got: {str(error).splitlines()[0]}")
+            continue
+        found[name] = float(np.max(np.abs(np.asarray(got, np.float64) - right)))
+        if not found[name] < 1e-3:
+            problems.append(
+                f"a compiled sum {name} must be right; got one that is off by {found[name]:.2g} (jaxlib "
+                f"{_version('jaxlib')}). Import energax before JAX computes anything, or set XLA_FLAGS={OFF}."
+            )
+    return found
 
 
 def _memory() -> dict[str, int | None]:
