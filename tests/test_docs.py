@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import json
 import os
 import re
 import runpy
@@ -142,6 +143,20 @@ def test_the_tables_of_which_sampler_are_those_of_its_script():
     assert set(tables) <= set(studies[1].split(", "))
     assert len(tables) >= 5
     assert all(table.count("\n") >= 5 for table in tables.values())
+
+
+def test_the_tables_of_which_training_are_those_of_the_audit():
+    page, rows = (ROOT / name for name in ("docs/which_training.md", "benchmarks/audit.json"))
+    text = re.search(r"<!-- audit: begin -->\n(.*?)<!-- audit: end -->", page.read_text(), re.DOTALL)
+    assert text
+    groups: dict[str, set[str]] = {}
+    for row in json.loads(rows.read_text()):
+        groups.setdefault(row["problem"], set()).add(row["method"])
+    told = re.split(r"^### `(\w+)`.*$", text[1], flags=re.MULTILINE)[1:]
+    assert {
+        problem: set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
+        for problem, table in zip(told[::2], told[1::2], strict=True)
+    } == groups
 
 
 def test_every_command_in_the_pages_is_one():

@@ -82,13 +82,13 @@ def show(as_json: bool) -> None:
 
 
 def tabulate(problem: str, group: list[Any]) -> None:
-    """One problem's table on the screen."""
+    """One problem's table on the screen; the files have all columns."""
     from rich.console import Console
     from rich.table import Table
 
-    from energax.report.audit import cells
+    from energax.report.audit import SHORT, cells
 
-    heads, rows = cells(group)
+    heads, rows = cells(group, SHORT)
     table = Table(title=f"{problem} ({group[0].budget:,} evaluations, {group[0].seeds} seeds)", title_justify="left")
     for column, head in enumerate(heads):
         table.add_column(head, justify="right" if column else "left")

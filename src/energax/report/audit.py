@@ -17,7 +17,9 @@ from energax.runtime.disk import write_atomically
 from .canvas import BLUE, RED, SOFT, draw, png
 
 WIDTH = 8.6  # inches
-COLUMNS = tuple(name for name in MEASURES if name != "nll_width")
+COLUMNS = {name: head for name, head in MEASURES.items() if name != "nll_width"}
+SHORT = {"kl": "KL", "nll": "NLL", "mass_error": "mass off", "log_z_error": "own log Z off", "seconds": "CPU s"}
+"""Columns that a screen has room for."""
 
 
 def write_audit(folder: Path, found: list[Summary], facts: Mapping[str, Any]) -> dict[str, Path]:
@@ -54,10 +56,10 @@ def grouped(found: Iterable[Summary]) -> dict[str, list[Summary]]:
     return groups
 
 
-def cells(group: list[Summary]) -> tuple[list[str], list[list[str]]]:
+def cells(group: list[Summary], columns: Mapping[str, str] = COLUMNS) -> tuple[list[str], list[list[str]]]:
     """(heads, rows of words) of one problem; columns that hold nothing are left out."""
-    names = [name for name in COLUMNS if any(each.means[name] is not None for each in group)]
-    heads = ["method", *(MEASURES[name] for name in names), "diverged"]
+    names = [name for name in columns if any(each.means[name] is not None for each in group)]
+    heads = ["method", *(columns[name] for name in names), "diverged"]
     rows = []
     for each in group:
         gone = f"{each.diverged} of {each.seeds}" if each.diverged else ""
