@@ -38,7 +38,7 @@ def switch_off() -> None:
         return
     if FLAG in flags or not has_the_fusion(here):
         return
-    os.environ["XLA_FLAGS"] = f"{flags} {OFF}".strip()
+    os.environ["XLA_FLAGS"] = f"{OFF} {flags}".strip()  # first: XLA reads no further than a word without --
     if getattr(sys.modules.get("jax._src.xla_bridge"), "_backends", None):
         warnings.warn(
             f"energax must be imported before JAX computes anything: jaxlib {here} gives wrong sums on CPUs, and the "

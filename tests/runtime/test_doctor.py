@@ -100,7 +100,7 @@ def test_a_compiler_that_sums_wrongly_is_told_and_kept_away(found):
     ("flags", "jaxlib", "after"),
     [
         ("", "0.10.2", compiler.OFF),
-        ("--xla_a=1", "0.12.0.1", f"--xla_a=1 {compiler.OFF}"),
+        ("--xla_a=1 b=2", "0.12.0.1", f"{compiler.OFF} --xla_a=1 b=2"),  # read up to b=2 and no further
         (f"--{compiler.FLAG}=X", "0.10.2", f"--{compiler.FLAG}=X"),  # set by hand
         ("", "0.10.1", ""),
         ("", "0.13.0", ""),
