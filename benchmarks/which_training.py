@@ -21,7 +21,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
 
 from energax.audit import Cell, audit, cells, rows_of, summarise
-from energax.report.audit import grouped, markdown, titles, write_audit
+from energax.report.audit import grouped, markdown, titles, write_audit, write_blindness
 
 HERE = Path(__file__).resolve().parent
 ROWS, PAGE = HERE / "audit.json", HERE.parent / "docs" / "which_training.md"
@@ -44,6 +44,7 @@ def write(folder: Path) -> None:
     ROWS.write_text("[\n" + ",\n".join(json.dumps(row) for row in raw) + "\n]\n")
     summaries = summarise(found)
     FIGURE.write_bytes(write_audit(folder, summaries, {})["svg"].read_bytes())
+    PAGE.with_name("blindness.svg").write_bytes(write_blindness(folder)["svg"].read_bytes())
     groups = grouped(summaries)
     seeds = sorted({each.seeds for each in summaries})
     head = [

@@ -23,6 +23,9 @@ def audit(
         ),
     ] = "",
     listed: Annotated[bool, typer.Option("--list", help="Show problems and methods, and leave.")] = False,
+    blind: Annotated[
+        bool, typer.Option("--blindness", help="Draw what each rule sees of wrong masses of distant modes, and leave.")
+    ] = False,
     budget: Annotated[
         int | None,
         typer.Option(min=1, help="Evaluations of the energy or its gradient that each run may spend (the problem's)."),
@@ -45,7 +48,13 @@ def audit(
         show(as_json)
         return
     from energax import audit as rooms
-    from energax.report.audit import grouped, write_audit
+    from energax.report.audit import grouped, write_audit, write_blindness
+
+    if blind:
+        out.mkdir(parents=True, exist_ok=True)
+        paths = write_blindness(out)
+        typer.echo(f"Wrote {', '.join(str(path) for path in paths.values())}")
+        return
 
     wanted = [rooms.Cell(*each, budget) for each in rooms.cells(only, numbers)]
 

@@ -1,7 +1,7 @@
 """The audit as a table, as files and as a figure: what each method recovers of each problem, with errors over seeds."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from energax.audit import Summary, methods, problems
+from energax.audit.blindness import blindness
 from energax.audit.measures import MEASURES
 from energax.runtime.assess import plain
 from energax.runtime.disk import write_atomically
 
-from .canvas import BLUE, RED, SOFT, draw, png
+from .canvas import BLUE, DASHES, RED, SERIES, SOFT, draw, log_axis, png
 
 WIDTH = 8.6  # inches
+DISTANCES = tuple(0.5 * step for step in range(1, 25))
 COLUMNS = {name: head for name, head in MEASURES.items() if name != "nll_width"}
 SHORT = {"kl": "KL", "nll": "NLL", "mass_error": "mass off", "log_z_error": "own log Z off", "seconds": "CPU s"}
 """Columns that a screen has room for."""
@@ -42,6 +44,37 @@ def write_audit(folder: Path, found: list[Summary], facts: Mapping[str, Any]) ->
         "audit.md": ("\n".join(markdown(found)) + "\n").encode(),
         "audit.svg": draw("audit", "Audit", "", alt, paint, width=WIDTH, height=height).content,
         "audit.png": png(paint, width=WIDTH, height=height),
+    }
+    for name, content in contents.items():
+        write_atomically(folder / name, [content])
+    return {name.partition(".")[2]: folder / name for name in contents}
+
+
+def write_blindness(folder: Path, distances: Sequence[float] = DISTANCES) -> dict[str, Path]:
+    """Writes blindness.json, blindness.svg and blindness.png into `folder` -> their paths; computed on the spot.
+
+    Args:
+        folder: An existing folder.
+        distances: Between the two modes, in their standard deviations, rising.
+    """
+    found = blindness(distances)
+
+    def paint(figure: Figure) -> None:
+        ax = figure.add_subplot()
+        for row, (name, values) in enumerate(found.items()):
+            ax.plot(distances, np.maximum(values, 1e-9), color=SERIES[row], linestyle=DASHES[row], label=name)
+        log_axis(ax)
+        ax.set_ylim(1e-6, 5.0)
+        ax.set_xlabel("distance between the modes (their standard deviations)")
+        ax.set_ylabel("excess over the best, 1 at 2")
+        ax.legend(loc="lower left")
+
+    alt = "What each rule pays for wrong mode masses against the distance between modes: all but KL fall to nothing."
+    numbers = {"distances": list(distances), **{name: values.tolist() for name, values in found.items()}}
+    contents = {
+        "blindness.json": json.dumps(numbers, indent=1).encode(),
+        "blindness.svg": draw("blindness", "Blindness", "", alt, paint, width=6.0, height=3.4).content,
+        "blindness.png": png(paint, width=6.0, height=3.4),
     }
     for name, content in contents.items():
         write_atomically(folder / name, [content])
