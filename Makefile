@@ -30,7 +30,7 @@ test: $(VENV)/.dev  ## Run the whole test suite.
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 slow: $(VENV)/.dev  ## Run the tests that take minutes.
-	$(BIN)/python -m pytest -m slow
+	ENERGAX_TEST_XLA_AS_USERS=1 $(BIN)/python -m pytest -m slow
 
 check: $(VENV)/.dev  ## Lint, format, types, layers.
 	$(BIN)/ruff check .

@@ -6,6 +6,9 @@ from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
+_AS_USERS = bool(os.environ.get("ENERGAX_TEST_XLA_AS_USERS"))  # the slow tests, and whoever doubts the compiler
+if not _AS_USERS:  # XLA's older code generator for CPUs: as exact, a third less to compile
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
 
 import jax
 import pytest
@@ -27,6 +30,16 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 def key():
     """One fixed typed key."""
     return jax.random.key(0)
+
+
+@pytest.fixture(autouse=True)
+def compilation(request):
+    """Programs marked `quick` are mostly compiled and hardly run: fewer passes over them, the same arithmetic."""
+    mark = request.node.get_closest_marker("quick")
+    quick = mark is not None and mark.args != (False,) and not _AS_USERS
+    jax.config.update("jax_disable_most_optimizations", quick)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -37,15 +37,13 @@ MODULES = [
 
 LINK = re.compile(r"\]\(<?([^)<>\s#]+)(?:#[^)]*)?>?\)")
 HEAVY = ("02_train_moons", "04_ood_digits")  # they compute more than they compile
+SLOW = ("physicists", "03_log_z", "06_ising_transition", "07_free_energy_five_ways")
 
 
-@pytest.fixture
-def quick_compiles(request):
-    """Programs that run once are mostly compiled: fewer passes over them, the same arithmetic."""
-    quick = not any(name in request.node.name for name in HEAVY)
-    jax.config.update("jax_disable_most_optimizations", quick)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+def weighed(paths) -> list:
+    """Each with its marks: what computes more than it compiles, and what takes a minute."""
+    marks = {path: [pytest.mark.quick(False)] * (path.stem in HEAVY) for path in paths}
+    return [pytest.param(p, id=p.stem, marks=[*marks[p], *[pytest.mark.slow] * (p.stem in SLOW)]) for p in marks]
 
 
 def copied(tmp_path: Path) -> Path:
@@ -65,8 +63,8 @@ def pytest_of(folder: Path, *words: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.usefixtures("quick_compiles")
-@pytest.mark.parametrize("page", WITH_CODE, ids=lambda p: p.stem)
+@pytest.mark.quick
+@pytest.mark.parametrize("page", weighed(WITH_CODE))
 def test_the_code_of_a_page_runs_as_printed(page, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     names: dict = {"__name__": "page"}
@@ -78,8 +76,8 @@ def test_the_code_of_a_page_runs_as_printed(page, monkeypatch, tmp_path, capsys)
         assert len(PYTHON.findall(page.read_text())[0].strip().splitlines()) <= 18
 
 
-@pytest.mark.usefixtures("quick_compiles")
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
+@pytest.mark.quick
+@pytest.mark.parametrize("example", weighed(sorted((ROOT / "examples").glob("*.py"))))
 def test_an_example_reaches_its_number(example, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     text = example.read_text()
@@ -88,7 +86,7 @@ def test_an_example_reaches_its_number(example, monkeypatch, tmp_path):
     runpy.run_path(str(example))
 
 
-@pytest.mark.usefixtures("quick_compiles")
+@pytest.mark.quick
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_a_module_hold(name):
     found = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)

@@ -14,6 +14,11 @@ from energax.samplers.chains import _advance
 from enumerated import judge_law, judge_movement, judge_reversible, run, space
 
 each = pytest.mark.parametrize("name", MEMBERS)
+LAYOUTS = ("gibbs", "gibbs with gradients", "dmala", "swendsen-wang")
+"""The laws of loops, shards and records run over the others only with the slow tests."""
+each_layout = pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in LAYOUTS)) for n in MEMBERS]
+)
 flows = {}
 
 
@@ -39,6 +44,7 @@ def test_moves(name, target):
     judge_movement(*flow(name, target), truth(target))
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("target", TRIANGLES)
 @each
 def test_its_transition_matrix_is_exact(name, target):
@@ -67,7 +73,7 @@ def test_follows_a_changed_energy(name):
     """Chains made under one energy have the law of another after enough steps under it."""
     sampler, energy, _ = few(name)
     other = space(Pairwise(-ROUGH, jnp.linspace(1.0, -0.2, 5)), SPINS, jnp.ones(5))
-    chains = init_chains(sampler, energy, jnp.ones((20_000, 5)))
+    chains = init_chains(sampler, energy, jnp.ones((4_000, 5)))
     chains, _ = advance(jax.random.key(1), sampler, other.energy, chains, 300)
     after = other.numbers(chains.states.x)
     if MEMBERS[name].exact:
@@ -79,6 +85,7 @@ def moved(name, num_steps=6, rows=slice(None)):
     return advance(jax.random.key(3), sampler, energy, init_chains(sampler, energy, xs[rows]), num_steps)
 
 
+@pytest.mark.quick
 @each
 def test_refresh_renews_every_cached_number(name):
     sampler, energy, xs = few(name)
@@ -101,7 +108,8 @@ def test_the_state_is_a_sample_and_its_numbers_are_true(name):
     assert np.all((np.asarray(info.acceptance) >= 0.0) & (np.asarray(info.acceptance) <= 1.0 + 1e-6))
 
 
-@each
+@pytest.mark.quick
+@each_layout
 def test_scan_is_a_loop(name):
     sampler, energy, xs = few(name)
     chains, info = moved(name)
@@ -116,7 +124,8 @@ def test_scan_is_a_loop(name):
     np.testing.assert_allclose(info.energy, last.energy, rtol=1e-4, atol=1e-5)
 
 
-@each
+@pytest.mark.quick
+@each_layout
 def test_vmap_is_a_loop_over_chains_and_a_chain_does_not_know_how_many_there_are(name):
     sampler, energy, xs = few(name)
     key = step_key(chain_keys(jax.random.key(3), 8)[5], 0)
@@ -125,7 +134,8 @@ def test_vmap_is_a_loop_over_chains_and_a_chain_does_not_know_how_many_there_are
     np.testing.assert_array_equal(moved(name, rows=slice(0, 3))[0].states.x, moved(name)[0].states.x[:3])
 
 
-@each
+@pytest.mark.quick
+@each_layout
 def test_chains_shard(name):
     sampler, energy, xs = few(name)
     mesh = Mesh(np.array(jax.devices()[:8]), ("data",))
@@ -135,6 +145,7 @@ def test_chains_shard(name):
     np.testing.assert_array_equal(sharded.states.x, moved(name)[0].states.x)
 
 
+@pytest.mark.quick
 @each
 def test_one_compile(name):
     sampler, energy, xs = few(name)
@@ -147,7 +158,8 @@ def test_one_compile(name):
     assert _advance._cached._cache_size() == before
 
 
-@each
+@pytest.mark.quick
+@each_layout
 def test_draws_are_recorded_in_time_and_inside_another_jit(name):
     sampler, energy, xs = few(name)
 
@@ -161,6 +173,7 @@ def test_draws_are_recorded_in_time_and_inside_another_jit(name):
     np.testing.assert_allclose(draws.energy, jax.vmap(jax.vmap(energy))(draws.x), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.quick
 @each
 def test_a_non_finite_energy_is_flagged_and_nothing_moves(name):
     sampler, wall = few(name).sampler, Pairwise(ROUGH.at[2].set(jnp.nan), jnp.zeros(5))

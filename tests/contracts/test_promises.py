@@ -2,7 +2,7 @@
 
 One law, over every sampler that `energax.samplers` exports: 2,000 chains of a tree under `beta * energy`, a condition
 of its own for each, go step by step where single chains of one flat array go under an energy in which beta and the
-condition have been worked in by hand. A kernel without a line here fails the first test.
+condition have been worked in by hand. A kernel without a line here fails the first test. One of each family is run always, the others with the slow tests.
 """
 
 import inspect
@@ -43,6 +43,8 @@ from energax.samplers import (
     svgd,
     tempered_joint,
 )
+
+pytestmark = pytest.mark.quick
 
 BETA, CHAINS, STEPS, ROWS = 0.7, 2000, 5, 200
 SCALE = jnp.array([1.0, 0.5, 2.0])
@@ -134,7 +136,6 @@ class Case(NamedTuple):
 
     make: Callable[[bool], AbstractSampler]
     family: Callable[..., AbstractEnergy]
-    slow: bool = False
 
 
 def same(make: Callable[[], AbstractSampler]) -> Callable[[bool], AbstractSampler]:
@@ -143,7 +144,7 @@ def same(make: Callable[[], AbstractSampler]) -> Callable[[bool], AbstractSample
 
 LADDER = jnp.array([1.0, 0.5])
 CASES: dict[str, Case] = {
-    **{name: Case(same(m.make), Smooth, m.slow) for name, m in CONTINUOUS.items()},
+    **{name: Case(same(m.make), Smooth) for name, m in CONTINUOUS.items()},
     "adjusted mclmc": Case(same(lambda: adjusted_mclmc(0.5, 3)), Smooth),
     "slice": Case(same(lambda: slice_sampling(1.0)), Smooth),
     "elliptical slice": Case(same(lambda: elliptical_slice(jnp.zeros(3), jnp.ones(3))), Smooth),
@@ -157,17 +158,11 @@ CASES: dict[str, Case] = {
         same(lambda: ParallelTempering(BlockGibbs(), LADDER, family=tempered_joint)), Machine
     ),
 }
-NAMES = [pytest.param(name, marks=[pytest.mark.slow] * case.slow) for name, case in CASES.items()]
+FAST = ("ula", "mala", "hmc", "underdamped", "parallel_tempering", "multinomial hmc", "elliptical slice", "independence")
+FAST += ("gibbs", "gibbs with gradients", "dmala", "swendsen-wang", "block gibbs", "parallel tempering of block gibbs")
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name not in FAST)) for name in CASES]
 FACTORIES = {nuts, multinomial_hmc, adjusted_mclmc, slice_sampling, elliptical_slice}
 COND = jax.random.normal(jax.random.key(8), (CHAINS,))
-
-
-@pytest.fixture(autouse=True)
-def quick_compiles():
-    """Few numbers and many programs: fewer passes of the compiler, the same arithmetic."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def starts(family) -> jax.Array:
@@ -189,7 +184,7 @@ def test_every_sampler_is_here():
 
 
 def judge(name: str, wrong: Callable[[AbstractEnergy], AbstractEnergy] = tempered) -> None:
-    make, family, _ = CASES[name]
+    make, family = CASES[name]
     xs, key = starts(family), jax.random.key(3)
     energy = wrong(family(tree=True) if family is Machine else family())
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from contracts.samplers import EXACT, GRADIENTS, NAMES, SAMPLERS, Centred, Counting, case, count
+from contracts.samplers import EXACT, GRADIENTS, LAYOUTS, NAMES, SAMPLERS, Centred, Counting, case, count
 from energax.core import FunctionEnergy
 from energax.numerics import chain_keys, step_key
 from energax.samplers import advance, init_chains, one_step, sample
@@ -14,6 +14,10 @@ from energax.samplers.chains import _advance
 from judges import EVERY_TARGET, TARGETS, judge_follows, judge_independence, judge_invariance, judge_movement, verdict
 
 each = pytest.mark.parametrize("name", NAMES)
+pytestmark = pytest.mark.quick
+each_layout = pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in LAYOUTS)) for n in SAMPLERS]
+)
 each_exact = pytest.mark.parametrize("name", [param for param in NAMES if param.values[0] in EXACT])
 
 
@@ -22,6 +26,7 @@ def moved(name, num_steps=6, rows=slice(None)):
     return advance(jax.random.key(3), sampler, energy, init_chains(sampler, energy, xs[rows]), num_steps)
 
 
+@pytest.mark.quick(False)
 @each_exact
 @pytest.mark.parametrize("truth", EVERY_TARGET)
 def test_leaves_skewed_and_tempered_targets_invariant(name, truth):
@@ -79,7 +84,7 @@ def test_refresh_renews_every_cached_number(name):
     jax.tree.map(np.testing.assert_array_equal, renewed, fresh)
 
 
-@each
+@each_layout
 def test_a_constant_in_the_energy_changes_no_sample(name):
     if name == "simulated_tempering":
         return  # whose levels a constant does weigh anew, by beta times itself
@@ -91,7 +96,7 @@ def test_a_constant_in_the_energy_changes_no_sample(name):
     np.testing.assert_allclose(after.energy - before.energy, 8.0, atol=1e-4)
 
 
-@each
+@each_layout
 def test_scan_is_a_loop(name):
     sampler, energy, xs = case(name)
     chains, info = moved(name)
@@ -106,7 +111,7 @@ def test_scan_is_a_loop(name):
     np.testing.assert_allclose(info.energy, last.energy, rtol=1e-4, atol=1e-5)
 
 
-@each
+@each_layout
 def test_vmap_is_a_loop_over_chains(name):
     sampler, energy, xs = case(name)
     key = step_key(chain_keys(jax.random.key(3), 8)[5], 0)
@@ -118,14 +123,14 @@ def test_vmap_is_a_loop_over_chains(name):
     np.testing.assert_allclose(alone.x, together.x[5], rtol=1e-5, atol=1e-6)
 
 
-@each
+@each_layout
 def test_a_chain_does_not_know_how_many_there_are(name):
     whole, _ = moved(name)
     few, _ = moved(name, rows=slice(0, 3))
     np.testing.assert_allclose(few.states.x, whole.states.x[:3], rtol=1e-5, atol=1e-6)
 
 
-@each
+@each_layout
 def test_chains_shard(name):
     sampler, energy, xs = case(name)
     whole, _ = moved(name)
@@ -157,7 +162,7 @@ def test_gradients_a_step(name):
     assert count(jaxpr, "sin") <= max(1, GRADIENTS[name])
 
 
-@each
+@each_layout
 def test_draws_are_recorded_in_time(name):
     sampler, energy, xs = case(name)
     chains, draws = sample(jax.random.key(3), sampler, energy, init_chains(sampler, energy, xs), 2, thin=2, burn_in=2)
@@ -169,7 +174,7 @@ def test_draws_are_recorded_in_time(name):
     np.testing.assert_allclose(draws.energy, jax.vmap(jax.vmap(energy))(draws.x), rtol=1e-4, atol=1e-5)
 
 
-@each
+@each_layout
 def test_inside_another_jit_the_numbers_are_the_same(name):
     sampler, energy, xs = case(name)
     inner = jax.jit(lambda key, xs: advance(key, sampler, energy, init_chains(sampler, energy, xs), 6)[0].states.x)
