@@ -158,7 +158,16 @@ CASES: dict[str, Case] = {
         same(lambda: ParallelTempering(BlockGibbs(), LADDER, family=tempered_joint)), Machine
     ),
 }
-FAST = ("ula", "mala", "hmc", "underdamped", "parallel_tempering", "multinomial hmc", "elliptical slice", "independence")
+FAST = (
+    "ula",
+    "mala",
+    "hmc",
+    "underdamped",
+    "parallel_tempering",
+    "multinomial hmc",
+    "elliptical slice",
+    "independence",
+)
 FAST += ("gibbs", "gibbs with gradients", "dmala", "swendsen-wang", "block gibbs", "parallel tempering of block gibbs")
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name not in FAST)) for name in CASES]
 FACTORIES = {nuts, multinomial_hmc, adjusted_mclmc, slice_sampling, elliptical_slice}
