@@ -6,9 +6,10 @@ from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
-_AS_USERS = bool(os.environ.get("ENERGAX_TEST_XLA_AS_USERS"))  # the slow tests, and whoever doubts the compiler
-if not _AS_USERS:  # XLA's older code generator for CPUs: as exact, a third less to compile
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
+# XLA's older code generator for CPUs: as exact, a third less to compile; ENERGAX_TEST_XLA_AS_USERS=1 takes the newer
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + (
+    "" if os.environ.get("ENERGAX_TEST_XLA_AS_USERS") else " --xla_cpu_use_fusion_emitters=false"
+)
 
 import jax
 import pytest
@@ -34,9 +35,8 @@ def key():
 
 @pytest.fixture(autouse=True)
 def compilation(request):
-    """Programs marked `quick` are mostly compiled and hardly run: fewer passes over them, the same arithmetic."""
-    mark = request.node.get_closest_marker("quick")
-    quick = mark is not None and mark.args != (False,) and not _AS_USERS
+    """Most tests compile for longer than they run: fewer passes over their programs, the same arithmetic."""
+    quick = not os.environ.get("ENERGAX_TEST_XLA_AS_USERS") and request.node.get_closest_marker("optimised") is None
     jax.config.update("jax_disable_most_optimizations", quick)
     yield
     jax.config.update("jax_disable_most_optimizations", False)

@@ -20,7 +20,7 @@ from energax.core import AbstractEnergy, Chains
 from energax.numerics import chain_keys
 from energax.samplers import AbstractSites, advance, init_chains, num_chains, one_step
 from energax.samplers.chains import refresh_all
-from judges import OFFSET, RATE, SPENT
+from judges import OFFSET, RATE, SPENT, optimised
 
 FEW = 8.0  # a cell that expects fewer counts is pooled
 
@@ -75,6 +75,7 @@ def wide(tree: Any) -> Any:
     return jax.tree.map(one, tree)
 
 
+@optimised()
 def run(
     sampler: Any,
     truth: Space,

@@ -14,7 +14,8 @@ is a bug, or one run in 1 / RATE.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -45,6 +46,17 @@ def reach(num: int = 1, freedom: float = np.inf, rate: float = RATE) -> float:
 def seen(num: int = 1, rate: float = RATE) -> float:
     """Standard errors by which one of `num` statistics must be off to fail all but once in 1 / `rate` runs."""
     return float(stats.norm.isf(0.5 * rate / num) + stats.norm.isf(rate))
+
+
+@contextmanager
+def optimised() -> Iterator[None]:
+    """Programs that run for longer than they compile: XLA optimises them as it does for users (see `conftest.py`)."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
 
 
 class Target(NamedTuple):
@@ -211,6 +223,7 @@ def judge_error_bars(scores: np.ndarray, *, freedom: float = np.inf, bias: float
     return normal
 
 
+@optimised()
 def judge_invariance(
     sampler: Any,
     truth: Target | Valley,

@@ -12,7 +12,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -42,7 +41,7 @@ SLOW = ("physicists", "03_log_z", "06_ising_transition", "07_free_energy_five_wa
 
 def weighed(paths) -> list:
     """Each with its marks: what computes more than it compiles, and what takes a minute."""
-    marks = {path: [pytest.mark.quick(False)] * (path.stem in HEAVY) for path in paths}
+    marks = {path: [pytest.mark.optimised] * (path.stem in HEAVY) for path in paths}
     return [pytest.param(p, id=p.stem, marks=[*marks[p], *[pytest.mark.slow] * (p.stem in SLOW)]) for p in marks]
 
 
@@ -63,7 +62,6 @@ def pytest_of(folder: Path, *words: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("page", weighed(WITH_CODE))
 def test_the_code_of_a_page_runs_as_printed(page, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
@@ -76,7 +74,6 @@ def test_the_code_of_a_page_runs_as_printed(page, monkeypatch, tmp_path, capsys)
         assert len(PYTHON.findall(page.read_text())[0].strip().splitlines()) <= 18
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("example", weighed(sorted((ROOT / "examples").glob("*.py"))))
 def test_an_example_reaches_its_number(example, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
@@ -86,7 +83,6 @@ def test_an_example_reaches_its_number(example, monkeypatch, tmp_path):
     runpy.run_path(str(example))
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_a_module_hold(name):
     found = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)

@@ -11,8 +11,6 @@ from energax.cli import logz
 from energax.cli.main import app
 from energax.runtime import backend, catalogue
 
-pytestmark = pytest.mark.quick
-
 SMALL = ("--chains", "64", "-t", "20", "-q")
 
 

@@ -11,8 +11,6 @@ from energax.cli.physics import parse_betas
 from energax.evaluation import ising_transition
 from energax.runtime import backend
 
-pytestmark = pytest.mark.quick
-
 SMALL = ("--chains", "8", "--sweeps", "400", "--burn-in", "100")
 
 

@@ -44,7 +44,6 @@ def test_moves(name, target):
     judge_movement(*flow(name, target), truth(target))
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("target", TRIANGLES)
 @each
 def test_its_transition_matrix_is_exact(name, target):
@@ -85,7 +84,6 @@ def moved(name, num_steps=6, rows=slice(None)):
     return advance(jax.random.key(3), sampler, energy, init_chains(sampler, energy, xs[rows]), num_steps)
 
 
-@pytest.mark.quick
 @each
 def test_refresh_renews_every_cached_number(name):
     sampler, energy, xs = few(name)
@@ -108,7 +106,6 @@ def test_the_state_is_a_sample_and_its_numbers_are_true(name):
     assert np.all((np.asarray(info.acceptance) >= 0.0) & (np.asarray(info.acceptance) <= 1.0 + 1e-6))
 
 
-@pytest.mark.quick
 @each_layout
 def test_scan_is_a_loop(name):
     sampler, energy, xs = few(name)
@@ -124,7 +121,6 @@ def test_scan_is_a_loop(name):
     np.testing.assert_allclose(info.energy, last.energy, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.quick
 @each_layout
 def test_vmap_is_a_loop_over_chains_and_a_chain_does_not_know_how_many_there_are(name):
     sampler, energy, xs = few(name)
@@ -134,7 +130,6 @@ def test_vmap_is_a_loop_over_chains_and_a_chain_does_not_know_how_many_there_are
     np.testing.assert_array_equal(moved(name, rows=slice(0, 3))[0].states.x, moved(name)[0].states.x[:3])
 
 
-@pytest.mark.quick
 @each_layout
 def test_chains_shard(name):
     sampler, energy, xs = few(name)
@@ -145,7 +140,6 @@ def test_chains_shard(name):
     np.testing.assert_array_equal(sharded.states.x, moved(name)[0].states.x)
 
 
-@pytest.mark.quick
 @each
 def test_one_compile(name):
     sampler, energy, xs = few(name)
@@ -158,7 +152,6 @@ def test_one_compile(name):
     assert _advance._cached._cache_size() == before
 
 
-@pytest.mark.quick
 @each_layout
 def test_draws_are_recorded_in_time_and_inside_another_jit(name):
     sampler, energy, xs = few(name)
@@ -173,7 +166,6 @@ def test_draws_are_recorded_in_time_and_inside_another_jit(name):
     np.testing.assert_allclose(draws.energy, jax.vmap(jax.vmap(energy))(draws.x), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.quick
 @each
 def test_a_non_finite_energy_is_flagged_and_nothing_moves(name):
     sampler, wall = few(name).sampler, Pairwise(ROUGH.at[2].set(jnp.nan), jnp.zeros(5))

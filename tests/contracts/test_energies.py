@@ -8,8 +8,6 @@ import pytest
 from contracts.energies import ENERGIES, EXACT, trained
 from energax.core import FunctionEnergy
 
-pytestmark = pytest.mark.quick
-
 each = pytest.mark.parametrize("name", ENERGIES)
 exact = pytest.mark.parametrize("name", EXACT)
 

@@ -12,8 +12,6 @@ from energax.core import Chains
 from energax.runtime.placement import Placement
 from energax.training import explain, run_steps
 
-pytestmark = pytest.mark.quick
-
 CHUNK = batches(STEPS)
 _STEPS: dict = {}
 

@@ -2,7 +2,8 @@
 
 One law, over every sampler that `energax.samplers` exports: 2,000 chains of a tree under `beta * energy`, a condition
 of its own for each, go step by step where single chains of one flat array go under an energy in which beta and the
-condition have been worked in by hand. A kernel without a line here fails the first test. One of each family is run always, the others with the slow tests.
+condition have been worked in by hand. A kernel without a line here fails the first test.
+One of each family is run always, the others with the slow tests.
 """
 
 import inspect
@@ -43,8 +44,6 @@ from energax.samplers import (
     svgd,
     tempered_joint,
 )
-
-pytestmark = pytest.mark.quick
 
 BETA, CHAINS, STEPS, ROWS = 0.7, 2000, 5, 200
 SCALE = jnp.array([1.0, 0.5, 2.0])

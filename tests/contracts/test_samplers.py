@@ -14,7 +14,6 @@ from energax.samplers.chains import _advance
 from judges import EVERY_TARGET, TARGETS, judge_follows, judge_independence, judge_invariance, judge_movement, verdict
 
 each = pytest.mark.parametrize("name", NAMES)
-pytestmark = pytest.mark.quick
 each_layout = pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in LAYOUTS)) for n in SAMPLERS]
 )
@@ -26,7 +25,7 @@ def moved(name, num_steps=6, rows=slice(None)):
     return advance(jax.random.key(3), sampler, energy, init_chains(sampler, energy, xs[rows]), num_steps)
 
 
-@pytest.mark.quick(False)
+@pytest.mark.optimised
 @each_exact
 @pytest.mark.parametrize("truth", EVERY_TARGET)
 def test_leaves_skewed_and_tempered_targets_invariant(name, truth):

@@ -13,6 +13,8 @@ from energax.free_energy import bar, bootstrap_interval, perturbation
 from energax.numerics.logspace import HEAVY_TAIL, log_mean_exp_error, tail_index
 from free_energy.targets import gaussian_works
 
+pytestmark = pytest.mark.optimised
+
 RUNS, WEIGHTS = 400, 100
 
 

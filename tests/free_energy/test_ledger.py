@@ -14,8 +14,6 @@ from energax.free_energy import euler, ledger, mbar_along
 from energax.samplers import MALA, ULA, BlockGibbs
 from judges import reach
 
-pytestmark = pytest.mark.quick
-
 LEDGER = importlib.import_module("energax.free_energy.ledger")
 WELL = DoubleWell(2.0, 1, tilt=0.5)
 PATH = GeometricPath(standard_normal(1), WELL)

@@ -24,8 +24,6 @@ from energax.samplers import MALA, SPINS as SITES, ULA, BlockGibbs, Gibbs
 from free_energy.targets import TARGETS
 from judges import judge_error_bars, reach
 
-pytestmark = pytest.mark.quick
-
 MODULE, TURN = (importlib.import_module(f"energax.free_energy.{n}") for n in ("population_annealing", "population"))
 SHORT = jnp.linspace(0.0, 1.0, 5)
 PARTICLES = 6  # unbiasedness holds for any number, and with few no mistake is averaged away

@@ -19,8 +19,6 @@ from energax.samplers import MALA, SPINS as SITES, ULA, AbstractPair, Gibbs, Pai
 from free_energy.targets import TARGETS
 from judges import judge_error_bars, reach
 
-pytestmark = pytest.mark.quick
-
 SMC, TURN = (importlib.import_module(f"energax.free_energy.{name}") for name in ("smc", "population"))
 CONDITIONAL = importlib.import_module("energax.free_energy.conditional_ess")
 SHORT = jnp.linspace(0.0, 1.0, 5)

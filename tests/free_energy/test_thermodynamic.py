@@ -14,8 +14,6 @@ from energax.samplers import HMC, MALA, ULA
 from free_energy.targets import TARGETS, quartic
 from judges import REPEATS, judge_error_bars, reach
 
-pytestmark = pytest.mark.quick
-
 TI = importlib.import_module("energax.free_energy.thermodynamic")
 CHAINS = 32
 

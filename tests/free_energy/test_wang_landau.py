@@ -15,6 +15,8 @@ from energax.numerics import uniforms
 from energax.samplers import BITS, CATEGORIES, SPINS
 from judges import reach
 
+pytestmark = pytest.mark.optimised
+
 MODULE = sys.modules["energax.free_energy.wang_landau"]  # the face gives the function
 # 4 x 4 torus, energies in J
 TORUS = {0: 20524, 4: 13568, 8: 6688, 12: 1728, 16: 424, 20: 64, 24: 32, 32: 2}

@@ -9,8 +9,6 @@ import pytest
 from energax.core import ConfigError
 from energax.networks import ACTIVATIONS, MLP, ConvNet, Decode, FourierFeatures, ResNet, silu
 
-pytestmark = pytest.mark.quick
-
 
 def test_silu_and_its_first_two_derivatives_are_the_textbooks():
     x = jnp.linspace(-12.0, 12.0, 201)

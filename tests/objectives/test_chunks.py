@@ -11,8 +11,6 @@ from energax.networks import MLP
 from energax.objectives import ContrastiveDivergence, DenoisingScoreMatching, MultiscaleDenoising, PersistentCD
 from energax.samplers import ULA
 
-pytestmark = pytest.mark.quick
-
 KEY = jax.random.key(0)
 RULES = {
     "cd": lambda chunk: ContrastiveDivergence(ULA(0.01), 2, energy_penalty=0.1, chunk_size=chunk),

@@ -23,8 +23,6 @@ from energax.samplers.ula import ULAInfo, ULAState
 from energax.training import Phase, Trainer, run_steps
 from judges import reach
 
-pytestmark = pytest.mark.quick
-
 KEY = jax.random.key(0)
 
 

@@ -13,6 +13,8 @@ from energax.samplers import multispin
 from energax.samplers.multispin import _half_sweep, _packed, _run, _unpacked, thresholds
 from judges import _z, verdict
 
+pytestmark = pytest.mark.optimised
+
 
 def slow_half_sweep(keys, step, colour, grid, limits):
     """One colour anew, spin by spin, from the same words: bit j of u is bit `place` of word number j."""
