@@ -303,8 +303,8 @@ PLANTED = [
         "block_gibbs",
         "block_gibbs",
         "BlockGibbs",
-        "energy.sample_visible(down,",
-        "energy.sample_visible(up,",
+        "machine.sample_visible(down,",
+        "machine.sample_visible(up,",
         "keys",
     ),
     Planted(

@@ -63,9 +63,18 @@ MEMBERS = {
 """Every sampler of continuous x."""
 
 SAMPLERS = {name: member.make for name, member in MEMBERS.items()}
-LAYOUTS = ("ula", "mala", "hmc", "underdamped", "parallel_tempering", "multinomial hmc")
-"""One for each layout of state and source of noise: the laws of loops, shards and records run over the others only with
-the slow tests."""
+ALIKE = (
+    "tamed ula",
+    "leimkuhler-matthews",
+    "preconditioned ula",
+    "jittered hmc",
+    "generalised hmc",
+    "barker",
+    "random walk",
+)
+ALIKE += ("simulated_tempering", "whitened hmc", "nuts")
+"""Another member has their layout of state and source of noise: the laws of loops, shards and records run over these
+with the slow tests only."""
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] * member.slow) for name, member in MEMBERS.items()]
 EXACT = tuple(name for name, member in MEMBERS.items() if member.exact)
 GRADIENTS = {name: member.gradients for name, member in MEMBERS.items()}

@@ -14,10 +14,10 @@ from energax.samplers.chains import _advance
 from enumerated import judge_law, judge_movement, judge_reversible, run, space
 
 each = pytest.mark.parametrize("name", MEMBERS)
-LAYOUTS = ("gibbs", "gibbs with gradients", "dmala", "swendsen-wang")
-"""The laws of loops, shards and records run over the others only with the slow tests."""
+ALIKE = ("random scan gibbs", "site metropolis", "checkerboard", "dula", "wolff")
+"""The laws of loops, shards and records run over these with the slow tests only."""
 each_layout = pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in LAYOUTS)) for n in MEMBERS]
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in ALIKE)) for n in MEMBERS]
 )
 flows = {}
 

@@ -157,18 +157,11 @@ CASES: dict[str, Case] = {
         same(lambda: ParallelTempering(BlockGibbs(), LADDER, family=tempered_joint)), Machine
     ),
 }
-FAST = (
-    "ula",
-    "mala",
-    "hmc",
-    "underdamped",
-    "parallel_tempering",
-    "multinomial hmc",
-    "elliptical slice",
-    "independence",
-)
-FAST += ("gibbs", "gibbs with gradients", "dmala", "swendsen-wang", "block gibbs", "parallel tempering of block gibbs")
-NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name not in FAST)) for name in CASES]
+ALIKE = {"tamed ula", "leimkuhler-matthews", "preconditioned ula", "jittered hmc", "generalised hmc", "barker"}
+ALIKE |= {"random walk", "simulated_tempering", "whitened hmc", "nuts", "adjusted mclmc", "slice", "cycle"}
+ALIKE |= {"random scan gibbs", "site metropolis", "checkerboard", "dula", "wolff", "simulated tempering of spins"}
+ALIKE |= {"parallel tempering of spins"}
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in CASES]
 FACTORIES = {nuts, multinomial_hmc, adjusted_mclmc, slice_sampling, elliptical_slice}
 COND = jax.random.normal(jax.random.key(8), (CHAINS,))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from contracts.samplers import EXACT, GRADIENTS, LAYOUTS, NAMES, SAMPLERS, Centred, Counting, case, count
+from contracts.samplers import ALIKE, EXACT, GRADIENTS, NAMES, SAMPLERS, Centred, Counting, case, count
 from energax.core import FunctionEnergy
 from energax.numerics import chain_keys, step_key
 from energax.samplers import advance, init_chains, one_step, sample
@@ -15,7 +15,7 @@ from judges import EVERY_TARGET, TARGETS, judge_follows, judge_independence, jud
 
 each = pytest.mark.parametrize("name", NAMES)
 each_layout = pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in LAYOUTS)) for n in SAMPLERS]
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in ALIKE)) for n in SAMPLERS]
 )
 each_exact = pytest.mark.parametrize("name", [param for param in NAMES if param.values[0] in EXACT])
 

@@ -12,6 +12,8 @@ from energax.samplers import BITS, CATEGORIES, SPINS
 from objectives.machine import LAW, STATES, machine
 from objectives.population import MODEL, TRUTH, judge_gradient, quartic, rows, slope
 
+pytestmark = pytest.mark.optimised
+
 
 def test_gradient_is_that_of_the_fall_of_kl():
     """The population loss is E_data [E + log int N(y - .) exp(-E)]; 1,000 copies leave a bias of 1 / 1,000."""
