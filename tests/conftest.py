@@ -6,10 +6,6 @@ from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
-# XLA's older code generator for CPUs: as exact, a third less to compile; ENERGAX_TEST_XLA_AS_USERS=1 takes the newer
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + (
-    "" if os.environ.get("ENERGAX_TEST_XLA_AS_USERS") else " --xla_cpu_use_fusion_emitters=false"
-)
 
 import jax
 import pytest
