@@ -4,10 +4,11 @@
     python benchmarks/bench_conv.py --peer PY > conv.jsonl;          python benchmarks/bench_gpu.py > gpu.jsonl   (where there is one)
     python benchmarks/bench_ising.py --peer PY2 > ising.jsonl
     python benchmarks/bench_rbm.py --peer PY3 > rbm.jsonl;           python benchmarks/bench_memory.py > memory.jsonl
+    python benchmarks/bench_hmc_nuts.py --peer PY2 > hmc_nuts.jsonl
     python benchmarks/results.py samplers.jsonl training.jsonl ...   (any of them: the other sections stay)
 
 PY is the Python of an environment with torch==2.13.0, torchebm==0.8.9 and ebmkit==0.16.0, PY2 of one with the same JAX,
-numba, thrml and hamon, PY3 of one with torch==2.13.0 and rbms==0.5.0.
+numba, thrml, hamon and numpyro==0.22.0, PY3 of one with torch==2.13.0 and rbms==0.5.0.
 """
 
 import json
@@ -178,10 +179,31 @@ def gpu(found: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def hmc_nuts(found: list[dict]) -> str:
+    """HMC and NUTS beside blackjax and numpyro: CPU seconds without and with compilation."""
+    rows_ = {(r["peer"], r["work"]): r for r in found if "peer" in r}
+    peers = ("energax", "blackjax", "numpyro")
+    lines = [
+        "## HMC and NUTS: CPU seconds of a later call, and of a program built anew (traced, compiled and run)",
+        "",
+        "| work | energax | blackjax | numpyro | times faster | built anew: energax | blackjax | numpyro | times faster |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for work in dict.fromkeys(r["work"] for r in found if "peer" in r):
+        cells = []
+        for figure in ("cpu_seconds", "whole_cpu_seconds"):
+            values = [rows_[peer, work][figure] if (peer, work) in rows_ else None for peer in peers]
+            cells += ["-" if value is None else f"{value:.3g}" for value in values]
+            cells.append(", ".join("-" if value is None else f"{value / values[0]:.2f}" for value in values[1:]))
+        lines.append(f"| {work} | {' | '.join(cells)} |")
+    lines += ["", "The same target, chains, step, leapfrogs (or depth) and draws; times faster than blackjax, numpyro."]
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Writes the page."""
     parts = {"samplers": samplers, "training": training, "conv": conv, "gpu": gpu, "ising": ising}
-    parts |= {"rbm": rbm, "memory": memory}
+    parts |= {"rbm": rbm, "memory": memory, "hmc_nuts": hmc_nuts}
     texts = PAGE.read_text().split("\n\n## ")[1:] if PAGE.exists() else []
     sections = {text.partition("\n")[0]: f"## {text.rstrip()}" for text in texts}
     for path in sys.argv[1:]:  # a section that is not written anew stays as it is
