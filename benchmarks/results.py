@@ -4,7 +4,7 @@
     python benchmarks/bench_conv.py --peer PY > conv.jsonl;          python benchmarks/bench_gpu.py > gpu.jsonl   (where there is one)
     python benchmarks/bench_ising.py --peer PY2 > ising.jsonl
     python benchmarks/bench_rbm.py --peer PY3 > rbm.jsonl;           python benchmarks/bench_memory.py > memory.jsonl
-    python benchmarks/bench_hmc_nuts.py --peer PY2 > hmc_nuts.jsonl
+    python benchmarks/bench_hmc_nuts.py --peer PY2 > hmc_nuts.jsonl; python benchmarks/bench_posteriors.py > posteriors.jsonl
     python benchmarks/results.py samplers.jsonl training.jsonl ...   (any of them: the other sections stay)
 
 PY is the Python of an environment with torch==2.13.0, torchebm==0.8.9 and ebmkit==0.16.0, PY2 of one with the same JAX,
@@ -200,10 +200,28 @@ def hmc_nuts(found: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def posteriors(found: list[dict]) -> str:
+    """Effective draws of six posteriors, by the gradient and by the second."""
+    by = {(r["posterior"], r["kernel"]): r for r in found if "posterior" in r}
+    kernels = list(dict.fromkeys(kernel for _, kernel in by))
+    lines = ["## Six posteriors: effective draws per 1,000 gradients / per CPU second (worst R-hat)", ""]
+    lines += ["| posterior | " + " | ".join(kernels) + " |", "|---|" + "---|" * len(kernels)]
+    for posterior in dict.fromkeys(name for name, _ in by):
+        cells = []
+        for row in (by[posterior, kernel] for kernel in kernels):
+            cells.append(f"{row['ess_per_1000_gradients']:.3g} / {row['ess_per_second']:,.0f} ({row['rhat']:.3f})")
+        lines.append(f"| {posterior} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "The worst of all coordinates and their squares, 16 chains; mass and step size from 400 steps of warm-up.",
+    ]
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Writes the page."""
     parts = {"samplers": samplers, "training": training, "conv": conv, "gpu": gpu, "ising": ising}
-    parts |= {"rbm": rbm, "memory": memory, "hmc_nuts": hmc_nuts}
+    parts |= {"rbm": rbm, "memory": memory, "hmc_nuts": hmc_nuts, "posteriors": posteriors}
     texts = PAGE.read_text().split("\n\n## ")[1:] if PAGE.exists() else []
     sections = {text.partition("\n")[0]: f"## {text.rstrip()}" for text in texts}
     for path in sys.argv[1:]:  # a section that is not written anew stays as it is
