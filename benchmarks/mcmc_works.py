@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 rng = np.random.default_rng(0)
-FEATURES = jnp.asarray(rng.standard_normal((500, 20)), jnp.float32)
-SIGNED = FEATURES * jnp.where(FEATURES[:, :1] + jnp.asarray(rng.standard_normal((500, 1)), jnp.float32) > 0, 1.0, -1.0)
-SCALES = jnp.asarray(np.linspace(0.5, 2.0, 10), jnp.float32)
+# NumPy, since energax must be imported before JAX computes: it switches a wrong fusion of XLA's off
+FEATURES = rng.standard_normal((500, 20)).astype(np.float32)
+SIGNED = FEATURES * np.where(FEATURES[:, :1] + rng.standard_normal((500, 1)) > 0, 1.0, -1.0).astype(np.float32)
+SCALES = np.linspace(0.5, 2.0, 10, dtype=np.float32)
 
 
 def gaussian(x: jax.Array) -> jax.Array:

@@ -127,6 +127,10 @@ def test_exact_likelihood_on_states_and_on_a_grid():
         (lambda: ExactLikelihood(jnp.zeros((0, 2))), "at least one"),
         (lambda: ExactLikelihood(jnp.zeros((3, 2)), jnp.zeros(2)), "must be one a node"),
         (lambda: box_nodes(((1.0, -1.0),), 3), "low < high"),
+        *(
+            (lambda rule=r: rule(SPINS, chunk_size=0), f"{r.__name__}.chunk_size must be an integer >= 1")
+            for r in RULES
+        ),
     ],
 )
 def test_bad_settings_are_refused(make, message):

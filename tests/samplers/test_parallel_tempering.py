@@ -197,7 +197,7 @@ def judge_levels(sampler, beta=2.0, num_chains=40_000, num_steps=6):
             scores[f"level {i}, {name}, paired"] = _z(after[j, :, i] - before[j, :, i], 0.0)
     verdict("judge_levels", scores)
     np.testing.assert_array_equal(chains.states.x, chains.states.replicas.x[:, 0])
-    np.testing.assert_allclose(chains.states.energy, jax.vmap(energy)(chains.states.x), rtol=1e-5, atol=4e-6)
+    np.testing.assert_allclose(chains.states.energy, jax.vmap(energy)(chains.states.x), rtol=1e-5, atol=1e-6)
 
 
 LADDER = jnp.array([1.0, 0.5, 0.2])

@@ -5,24 +5,20 @@ Source: Meng, Choi, Song and Ermon (2022), Concrete score matching: generalized 
     score is that of an energy; any energy, by evaluations, or one gradient where it is linear in every site.
 Estimates E_data sum over y of (p(y) / p(x) - p_data(y) / p_data(x))^2 up to a constant of the data: consistent. Cost:
 sites * (states - 1) + 1 energies a datum (one gradient where `linear`), differentiated once; no chain.
-Fails by its weights: ratios enter squared, so that a rare datum beside a likely state rules the loss; distant modes are
-not seen.
+Fails on a sample that leaves states out: the ratio of a datum to a state never seen may grow without bound, and the
+loss falls for ever (stop early, or smooth the data). Ratios enter squared, so that a rare datum beside a likely state
+rules the loss; distant modes are not seen.
 """
 
-from typing import Any
+from typing import ClassVar
 
 import jax.numpy as jnp
-from jaxtyping import Scalar
+from jaxtyping import Array, Bool, Float, Scalar
 
-from energax.core import AbstractEnergy, AbstractObjective, Batch, Key, Metrics
-from energax.numerics.microbatch import mean_in_chunks
-from energax.samplers import AbstractSites
-
-from .negatives import check_energy
-from .neighbours import falls
+from .neighbours import AbstractNeighbourRule
 
 
-class ConcreteScoreMatching(AbstractObjective):
+class ConcreteScoreMatching(AbstractNeighbourRule):
     """E sum over one-site changes y of x of [r(x, y)^2 - 2 / r(x, y)], r(x, y) = exp(E(x) - E(y)).
 
     From sum over x, y of p(x) (r - p(y) / p(x))^2: the cross term sum of p(y) r(x, y) is, with x and y called by each
@@ -46,22 +42,9 @@ class ConcreteScoreMatching(AbstractObjective):
         -3.0
     """
 
-    sites: AbstractSites
-    linear: bool = False
-    chunk_size: int | None = None
+    told: ClassVar[str] = "largest_ratio"
 
-    def init(self, key: Key, model: Any, batch: Batch) -> None:
-        """Nothing is carried; refuses a model that is no energy of one row of `batch["x"]`."""
-        check_energy("ConcreteScoreMatching", model, batch["x"])
-
-    def __call__(
-        self, key: Key, model: AbstractEnergy, state: None, batch: Batch
-    ) -> tuple[Scalar, tuple[None, Metrics]]:
-        loss, largest = mean_in_chunks(self._one, model, batch["x"], self.chunk_size)
-        return loss, (None, {"largest_ratio": largest})
-
-    def _one(self, energy: AbstractEnergy, x: Any) -> tuple[Scalar, Scalar]:
+    def term(self, falls: Float[Array, "sites states"], others: Bool[Array, "sites states"]) -> tuple[Scalar, Scalar]:
         """The loss of one sample, and its largest ratio."""
-        logits, others = falls(energy, self.sites, x, self.linear)
-        terms = jnp.where(others, jnp.exp(2.0 * logits) - 2.0 * jnp.exp(-logits), 0.0)
-        return jnp.sum(terms), jnp.max(jnp.where(others, jnp.exp(logits), 0.0))
+        terms = jnp.where(others, jnp.exp(2.0 * falls) - 2.0 * jnp.exp(-falls), 0.0)
+        return jnp.sum(terms), jnp.max(jnp.where(others, jnp.exp(falls), 0.0))

@@ -8,20 +8,15 @@ energies a datum (one gradient where `linear`), differentiated once; no chain.
 Fails on outliers: a datum of high energy weighs exponentially. Distant modes are not seen.
 """
 
-from typing import Any
+from typing import ClassVar
 
 import jax.numpy as jnp
-from jaxtyping import Scalar
+from jaxtyping import Array, Bool, Float, Scalar
 
-from energax.core import AbstractEnergy, AbstractObjective, Batch, Key, Metrics
-from energax.numerics.microbatch import mean_in_chunks
-from energax.samplers import AbstractSites
-
-from .negatives import check_energy
-from .neighbours import falls
+from .neighbours import AbstractNeighbourRule
 
 
-class MinimumProbabilityFlow(AbstractObjective):
+class MinimumProbabilityFlow(AbstractNeighbourRule):
     """E sum over one-site changes y of x of exp((E(x) - E(y)) / 2).
 
     Carries no state. Metrics: `largest_flow`, the mean over data of the largest term.
@@ -42,22 +37,9 @@ class MinimumProbabilityFlow(AbstractObjective):
         3.0
     """
 
-    sites: AbstractSites
-    linear: bool = False
-    chunk_size: int | None = None
+    told: ClassVar[str] = "largest_flow"
 
-    def init(self, key: Key, model: Any, batch: Batch) -> None:
-        """Nothing is carried; refuses a model that is no energy of one row of `batch["x"]`."""
-        check_energy("MinimumProbabilityFlow", model, batch["x"])
-
-    def __call__(
-        self, key: Key, model: AbstractEnergy, state: None, batch: Batch
-    ) -> tuple[Scalar, tuple[None, Metrics]]:
-        loss, largest = mean_in_chunks(self._one, model, batch["x"], self.chunk_size)
-        return loss, (None, {"largest_flow": largest})
-
-    def _one(self, energy: AbstractEnergy, x: Any) -> tuple[Scalar, Scalar]:
+    def term(self, falls: Float[Array, "sites states"], others: Bool[Array, "sites states"]) -> tuple[Scalar, Scalar]:
         """The loss of one sample, and its largest term."""
-        logits, others = falls(energy, self.sites, x, self.linear)
-        flows = jnp.where(others, jnp.exp(0.5 * logits), 0.0)
+        flows = jnp.where(others, jnp.exp(0.5 * falls), 0.0)
         return jnp.sum(flows), jnp.max(flows)

@@ -6,12 +6,59 @@ Source: the one-site neighbourhood of Hyvarinen (2007), Some extensions of score
     linear in every site.
 """
 
+from abc import abstractmethod
+from typing import Any, ClassVar
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Scalar
 
-from energax.core import AbstractEnergy, X
+from energax.core import AbstractEnergy, AbstractObjective, Batch, Key, Metrics, X, checks
+from energax.numerics.microbatch import mean_in_chunks
 from energax.samplers import AbstractSites
+
+from .negatives import check_energy
+
+
+class AbstractNeighbourRule(AbstractObjective):
+    """A mean over data of what each sample and its one-site changes say; carries no state.
+
+    Args:
+        sites: The values of the sites: SPINS, BITS or CATEGORIES.
+        linear: Whether the energy is linear in every site (Ising, Potts, Boltzmann): one gradient then does for all
+            sites. Wrong for any other energy, an RBM's free energy among them.
+        chunk_size: Rows whose gradient is taken at a time, >= 1; None takes all.
+
+    Raises:
+        ValueError: `chunk_size` is not a positive integer.
+    """
+
+    sites: AbstractSites
+    linear: bool = False
+    chunk_size: int | None = None
+    told: ClassVar[str]
+    """The metric's name."""
+
+    def __check_init__(self):
+        if self.chunk_size is not None:
+            checks.count(type(self).__name__, "chunk_size", self.chunk_size)
+
+    def init(self, key: Key, model: Any, batch: Batch) -> None:
+        """Nothing is carried; refuses a model that is no energy of one row of `batch["x"]`."""
+        check_energy(type(self).__name__, model, batch["x"])
+
+    def __call__(
+        self, key: Key, model: AbstractEnergy, state: None, batch: Batch
+    ) -> tuple[Scalar, tuple[None, Metrics]]:
+        loss, seen = mean_in_chunks(self._one, model, batch["x"], self.chunk_size)
+        return loss, (None, {self.told: seen})
+
+    def _one(self, energy: AbstractEnergy, x: X) -> tuple[Scalar, Scalar]:
+        return self.term(*falls(energy, self.sites, x, self.linear))
+
+    @abstractmethod
+    def term(self, falls: Float[Array, "sites states"], others: Bool[Array, "sites states"]) -> tuple[Scalar, Scalar]:
+        """Loss and metric of one sample from what `falls` gives."""
 
 
 def falls(

@@ -8,21 +8,16 @@ Fails slowly: at low temperature a site is told by its neighbours whatever the d
 far above that of maximum likelihood, and relative masses of distant modes are not seen.
 """
 
-from typing import Any
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Scalar
+from jaxtyping import Array, Bool, Float, Scalar
 
-from energax.core import AbstractEnergy, AbstractObjective, Batch, Key, Metrics
-from energax.numerics.microbatch import mean_in_chunks
-from energax.samplers import AbstractSites
-
-from .negatives import check_energy
-from .neighbours import falls
+from .neighbours import AbstractNeighbourRule
 
 
-class Pseudolikelihood(AbstractObjective):
+class Pseudolikelihood(AbstractNeighbourRule):
     """-E sum over sites i of log p(x_i | the others), in nats.
 
     Carries no state. Metrics: `site_accuracy`, the fraction of sites whose state is the likeliest given the others.
@@ -42,22 +37,9 @@ class Pseudolikelihood(AbstractObjective):
         2.0794
     """
 
-    sites: AbstractSites
-    linear: bool = False
-    chunk_size: int | None = None
+    told: ClassVar[str] = "site_accuracy"
 
-    def init(self, key: Key, model: Any, batch: Batch) -> None:
-        """Nothing is carried; refuses a model that is no energy of one row of `batch["x"]`."""
-        check_energy("Pseudolikelihood", model, batch["x"])
-
-    def __call__(
-        self, key: Key, model: AbstractEnergy, state: None, batch: Batch
-    ) -> tuple[Scalar, tuple[None, Metrics]]:
-        loss, right = mean_in_chunks(self._one, model, batch["x"], self.chunk_size)
-        return loss, (None, {"site_accuracy": right})
-
-    def _one(self, energy: AbstractEnergy, x: Any) -> tuple[Scalar, Scalar]:
-        """The loss of one sample: the logits of its own states are 0."""
-        logits, others = falls(energy, self.sites, x, self.linear)
-        likeliest = jnp.all(jnp.where(others, logits <= 0, True), axis=1)
-        return jnp.sum(jax.nn.logsumexp(logits, axis=1)), jnp.mean(likeliest.astype(logits.dtype))
+    def term(self, falls: Float[Array, "sites states"], others: Bool[Array, "sites states"]) -> tuple[Scalar, Scalar]:
+        """The loss of one sample: the falls of its own states are 0."""
+        likeliest = jnp.all(jnp.where(others, falls <= 0, True), axis=1)
+        return jnp.sum(jax.nn.logsumexp(falls, axis=1)), jnp.mean(likeliest.astype(falls.dtype))

@@ -8,21 +8,16 @@ sites * (states - 1) + 1 energies a datum (one gradient where `linear`), differe
 Fails as `Pseudolikelihood` does on distant modes; its squares saturate, so that data far from the model teach little.
 """
 
-from typing import Any
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Scalar
+from jaxtyping import Array, Bool, Float, Scalar
 
-from energax.core import AbstractEnergy, AbstractObjective, Batch, Key, Metrics
-from energax.numerics.microbatch import mean_in_chunks
-from energax.samplers import AbstractSites
-
-from .negatives import check_energy
-from .neighbours import falls
+from .neighbours import AbstractNeighbourRule
 
 
-class RatioMatching(AbstractObjective):
+class RatioMatching(AbstractNeighbourRule):
     """E sum over one-site changes y of x of s(E(x) - E(y))^2, s the logistic function.
 
     Carries no state. Metrics: `flip_probability`, the mean of s(E(x) - E(y)) over changes.
@@ -42,22 +37,9 @@ class RatioMatching(AbstractObjective):
         0.75
     """
 
-    sites: AbstractSites
-    linear: bool = False
-    chunk_size: int | None = None
+    told: ClassVar[str] = "flip_probability"
 
-    def init(self, key: Key, model: Any, batch: Batch) -> None:
-        """Nothing is carried; refuses a model that is no energy of one row of `batch["x"]`."""
-        check_energy("RatioMatching", model, batch["x"])
-
-    def __call__(
-        self, key: Key, model: AbstractEnergy, state: None, batch: Batch
-    ) -> tuple[Scalar, tuple[None, Metrics]]:
-        loss, flips = mean_in_chunks(self._one, model, batch["x"], self.chunk_size)
-        return loss, (None, {"flip_probability": flips})
-
-    def _one(self, energy: AbstractEnergy, x: Any) -> tuple[Scalar, Scalar]:
+    def term(self, falls: Float[Array, "sites states"], others: Bool[Array, "sites states"]) -> tuple[Scalar, Scalar]:
         """The loss of one sample, and its mean chance of a change."""
-        logits, others = falls(energy, self.sites, x, self.linear)
-        chances = jnp.where(others, jax.nn.sigmoid(logits), 0.0)
+        chances = jnp.where(others, jax.nn.sigmoid(falls), 0.0)
         return jnp.sum(chances**2), jnp.sum(chances) / jnp.sum(others.astype(chances.dtype))
