@@ -171,6 +171,7 @@ def test_the_table_has_means_and_standard_errors(folder, tmp_path):
     assert json.loads(paths["json"].read_text())["rows"][0]["seeds"] == 2
     assert "exact_likelihood" in paths["md"].read_text()
     assert paths["svg"].read_text().startswith("<?xml")
+    assert "mathdefault" not in paths["svg"].read_text()  # numbers of a logarithmic axis in plain words
 
 
 def test_the_command_lists_runs_one_cell_and_refuses(folder, monkeypatch):

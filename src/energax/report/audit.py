@@ -143,8 +143,6 @@ def _bars(ax: Axes, group: list[Summary], name: str, *, log: bool) -> None:
     """A point a method with its standard error; a cross where every run diverged."""
     values = [each.means[name] for each in group]
     known = [value for value in values if value is not None and (value > 0 or not log)]
-    if log and known:
-        ax.set_xscale("log")
     for row, (each, value) in enumerate(zip(group, values, strict=True)):
         error = each.errors[name] or 0.0
         if value is not None and (value > 0 or not log):
@@ -156,6 +154,8 @@ def _bars(ax: Axes, group: list[Summary], name: str, *, log: bool) -> None:
     if not known:
         ax.text(0.5, 0.5, "no modes", transform=ax.transAxes, ha="center", va="center", color=SOFT)
         ax.set_xticks([])
+    if log and known:
+        log_axis(ax, "x")
     ax.set_yticks(range(len(group)), [each.method for each in group])
     ax.set_ylim(len(group) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")

@@ -186,14 +186,15 @@ def thousands(ax: Axes) -> None:
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}".replace("-", "−")))
 
 
-def log_axis(ax: Axes) -> None:
-    """A logarithmic y axis with plain numbers: 0.01, 0.1, 1, 10, 1e+05."""
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
-    low, high = ax.get_ylim()
+def log_axis(ax: Axes, which: str = "y") -> None:
+    """A logarithmic axis, "x" or "y", with plain numbers: 0.01, 0.1, 1, 10, 1e+05; after all has been drawn on it."""
+    ax.set(**{f"{which}scale": "log"})
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+    low, high = sorted(axis.get_view_interval())
     if high / low < 30:  # less than one and a half decades: label more than the powers of ten
-        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_locator(LogLocator(subs=tuple(range(1, 10)) if high / low < 3 else (1.0, 2.0, 5.0)))
 
 
 def legend_above(figure: Figure, ax: Axes, columns: int = 3) -> None:
