@@ -12,7 +12,8 @@ from energax.errors import ConfigError
 from energax.networks.activations import ACTIVATIONS
 from energax.runtime import config as recipes
 from energax.runtime.config import dump, load, read, recipe_names, reproduce_command, resolve, schema, validate
-from energax.runtime.parts import MlpEnergy, MultiscaleDenoising
+from energax.runtime.objectives import MultiscaleDenoising
+from energax.runtime.parts import MlpEnergy
 from energax.runtime.schema import DATA_NAMES, TOYS, DataOptions, options_taken
 
 TOY_RULES = [f"{toy}-{rule}" for toy in TOYS for rule in ("pcd", "dsm")]

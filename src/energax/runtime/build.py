@@ -4,31 +4,22 @@ The closed names of `runtime.schema` become objects here and nowhere else.
 """
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from energax import data
-from energax.core import AbstractDensity, AbstractObjective, AbstractSampler, ConfigError
+from energax.core import AbstractDensity, ConfigError
 from energax.data.shifts import IMAGE_SETS, TABLE_SETS
-from energax.energies import Gaussian, GaussianMixture, NetworkEnergy
-from energax.networks import MLP, ConvNet, Decode, ResNet
-from energax.objectives import (
-    ContrastiveDivergence,
-    DenoisingScoreMatching,
-    GeneratorStart,
-    MultiscaleDenoising,
-    PersistentCD,
-)
-from energax.samplers import HMC, MALA, ULA
-from energax.training import Dequantise, Phase, Trainer, TrainState, damping
+from energax.energies import NetworkEnergy
+from energax.training import Dequantise, Phase, Trainer, TrainState
 
+from .build_objective import build_objective
 from .loop import Look
+from .pieces import build_base, build_decode, build_net, build_optimizer, build_sampler
 from .schema import TOYS, Config
 
 _WHITENING_NOISE_FLOOR = 1e-6  # of the mean variance: keeps the factor of a rank-deficient table invertible
@@ -109,7 +100,7 @@ def build(config: Config) -> Problem:
     base = build_base(config, z_train)
     tail = None if config.energy.base == "none" else base
     sampler = build_sampler(config)
-    model = NetworkEnergy(build_net(config, train), tail, _decode(config, coordinates, train))
+    model = NetworkEnergy(build_net(config, train), tail, build_decode(config, coordinates, train))
     optimizer = build_optimizer(config)
     phase = Phase(build_objective(config, sampler, base), optimizer, trains=_the_net)
     prepare = Dequantise(config.data.noise, coordinates)
@@ -166,101 +157,3 @@ def _noise_for_whitening(config: Config, flat: np.ndarray) -> float:
 def _noisy(config: Config, coordinates: data.Affine, flat: np.ndarray) -> np.ndarray:
     noise = np.random.default_rng([config.seed, 1]).standard_normal(flat.shape)
     return coordinates.forward(flat + config.data.noise * noise)
-
-
-def build_base(config: Config, z: np.ndarray) -> Gaussian | GaussianMixture:
-    """The density that annealing and chains start from; also the model's tail, unless the recipe says `base: none`."""
-    dim = z.shape[1]
-    energy = config.energy
-    if energy.base == "mixture":
-        from sklearn.mixture import GaussianMixture as Fit
-
-        assert energy.base_components is not None  # the schema fills it in
-        fitted = Fit(energy.base_components, covariance_type="full", reg_covar=1e-3, random_state=config.seed).fit(z)
-        return GaussianMixture.from_sklearn(fitted)
-    scale = 1.0 if energy.base_scale is None else energy.base_scale
-    return Gaussian(jnp.zeros(dim), jnp.full(dim, scale, jnp.float32))
-
-
-def build_net(config: Config, train: data.Dataset) -> Any:
-    """The network of the config, its last layer zero."""
-    energy, key = config.energy, jax.random.fold_in(jax.random.key(config.seed), 1)
-    if energy.kind == "mlp":
-        return MLP(train.flat().shape[1], energy.width, energy.depth, activation=energy.activation,
-                   fourier=energy.fourier, fourier_scale=energy.fourier_scale, key=key)  # fmt: skip
-    shape = _image_shape(train)
-    make = ConvNet if energy.kind == "conv" else ResNet
-    return make(shape, energy.channels, activation=energy.activation, key=key)
-
-
-def _image_shape(train: data.Dataset) -> tuple[int, int, int]:
-    if train.image_shape is not None:
-        return train.image_shape
-    side = math.isqrt(train.dim)
-    if side * side == train.dim:  # a table of square grey images, one a row
-        return side, side, 1
-    raise ConfigError(f"energy.kind must be mlp for rows of shape {train.shape}, which are no images.")
-
-
-def _decode(config: Config, coordinates: data.Affine, train: data.Dataset) -> Decode | None:
-    """What a network sees: an image net sees pixels, a dense net the coordinates themselves."""
-    if config.energy.kind == "mlp":
-        return None
-    mean, factor = (jnp.asarray(a, jnp.float32) for a in (coordinates.mean, coordinates.factor))
-    return Decode(mean, factor, shape=_image_shape(train))
-
-
-def build_sampler(config: Config) -> AbstractSampler:
-    """The transition kernel of the config."""
-    sampler = config.sampler
-    if sampler.kind == "ula":
-        return ULA(sampler.step_size)
-    if sampler.kind == "mala":
-        return MALA(sampler.step_size)
-    return HMC(sampler.step_size, sampler.num_leapfrog)
-
-
-def build_objective(config: Config, sampler: AbstractSampler, base: AbstractDensity) -> AbstractObjective:
-    """The training rule of the config."""
-    objective = config.objective
-    # image networks: on a CPU the gradient is gathered in chunks that stay in cache (energax.numerics.microbatch)
-    one_cpu = jax.default_backend() == "cpu" and len(jax.devices()) == 1  # chunks would cut across devices
-    chunk = 8 if config.energy.kind != "mlp" and one_cpu else None
-    if objective.kind == "persistent_cd":
-        return PersistentCD(
-            sampler,
-            objective.num_steps,
-            objective.num_chains,
-            buffer_size=objective.buffer_size,
-            restart=objective.restart,
-            adapt_target=getattr(config.sampler, "adapt_target", None),
-            energy_penalty=objective.energy_penalty,
-            chunk_size=chunk,
-            start=GeneratorStart(base),
-        )
-    if objective.kind == "contrastive_divergence":
-        return ContrastiveDivergence(sampler, objective.num_steps, chunk_size=chunk)
-    if objective.kind == "denoising":
-        return DenoisingScoreMatching(objective.sigma, chunk)
-    return MultiscaleDenoising(objective.sigmas, chunk_size=chunk)
-
-
-def build_optimizer(config: Config) -> optax.GradientTransformation:
-    """Clip, then the optimiser under its schedule, then the brake that a roll-back applies."""
-    optimizer, steps = config.optimizer, config.training.steps
-    rate: Any = optimizer.learning_rate
-    if optimizer.schedule == "cosine":
-        assert optimizer.final_fraction is not None  # the schema fills it in
-        rate = optax.cosine_decay_schedule(rate, steps - optimizer.warmup, optimizer.final_fraction)
-    if optimizer.warmup:
-        after = rate if callable(rate) else optax.constant_schedule(rate)
-        rise = optax.linear_schedule(0.0, optimizer.learning_rate, optimizer.warmup)
-        rate = optax.join_schedules([rise, after], [optimizer.warmup])
-    if optimizer.kind == "sgd":
-        rule = optax.sgd(rate)
-    elif optimizer.kind == "adam":
-        rule = optax.adam(rate, b1=optimizer.b1, b2=optimizer.b2)
-    else:
-        rule = optax.adamw(rate, b1=optimizer.b1, b2=optimizer.b2, weight_decay=optimizer.weight_decay)
-    clip = [] if optimizer.clip is None else [optax.clip_by_global_norm(optimizer.clip)]
-    return optax.chain(*clip, rule, damping())

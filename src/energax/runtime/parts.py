@@ -1,48 +1,25 @@
-"""The four parts of a recipe that come in sorts, told by `kind`: energy, objective, sampler, optimizer.
+"""The parts of a recipe that come in sorts, told by `kind`: energy, sampler, optimizer (and `objectives`).
 
 Frozen pydantic models of a closed schema: unknown keys are refused, numbers are finite and have ranges, and booleans
 are no numbers. Each docstring under a field is its description in `energax recipes --schema`.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-
-def _number(value: Any) -> Any:
-    """Refuses booleans, which Python takes for 0 and 1."""
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    return value
-
-
-Number = BeforeValidator(_number)
-_MOST = 1_000_000_000
-Count = Annotated[int, Number, Field(ge=1, le=_MOST)]
-CountOrNone = Annotated[int, Number, Field(ge=0, le=_MOST)]
-Positive = Annotated[float, Number, Field(gt=0)]
-NonNegative = Annotated[float, Number, Field(ge=0)]
-OpenUnit = Annotated[float, Number, Field(gt=0, lt=1)]
-HalfOpenUnit = Annotated[float, Number, Field(ge=0, lt=1)]
-ClosedUnit = Annotated[float, Number, Field(ge=0, le=1)]
-
-
-class Group(BaseModel):
-    """What all groups of keys share: frozen, closed, finite."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
-
-
-def _default_where(values: Any, field: str, default: Any, holds: bool, condition: str) -> Any:
-    """Fills `field` in where it means something, and refuses it where it would do nothing."""
-    if not isinstance(values, dict):
-        return values
-    if holds and values.get(field) is None:
-        return {**values, field: default}
-    if not holds and values.get(field) is not None:
-        raise ValueError(f"{field} must be null unless {condition}; got {values[field]!r}")
-    return values
-
+from .fields import (
+    ClosedUnit,
+    Count,
+    CountOrNone,
+    Group,
+    HalfOpenUnit,
+    NonNegative,
+    Number,
+    OpenUnit,
+    Positive,
+    default_where,
+)
 
 # ---- energy ----------------------------------------------------------------------------------------------------------
 
@@ -62,8 +39,8 @@ class _Energy(Group):
     @classmethod
     def _base_defaults(cls, values: Any) -> Any:
         base = values.get("base", "gaussian") if isinstance(values, dict) else None
-        values = _default_where(values, "base_scale", 1.0, base == "gaussian", "base is gaussian")
-        return _default_where(values, "base_components", 10, base == "mixture", "base is mixture")
+        values = default_where(values, "base_scale", 1.0, base == "gaussian", "base is gaussian")
+        return default_where(values, "base_components", 10, base == "mixture", "base is mixture")
 
 
 class MlpEnergy(_Energy):
@@ -100,78 +77,6 @@ class ResNetEnergy(_ImageEnergy):
 
 
 Energy = Annotated[MlpEnergy | ConvEnergy | ResNetEnergy, Field(discriminator="kind")]
-
-
-# ---- objective -------------------------------------------------------------------------------------------------------
-
-
-class PersistentCD(Group):
-    """Maximum likelihood with walkers that live on between the steps."""
-
-    kind: Literal["persistent_cd"] = "persistent_cd"
-    num_steps: Count = 5
-    """Sampler steps of each walker per training step."""
-    num_chains: Count = 512
-    """Walkers that move in each training step."""
-    buffer_size: Count | None = None
-    """Walkers that are kept; None keeps exactly those that move."""
-    restart: HalfOpenUnit = 0.0
-    """Fraction of walkers born anew each step. Above 0 they may stick (see the alarms); 0 is the safe choice."""
-    energy_penalty: NonNegative = 0.0
-    """Weight of mean E(data)^2 + mean E(walkers)^2 in the loss."""
-
-    @model_validator(mode="after")
-    def _buffer_holds_walkers(self) -> Self:
-        if self.buffer_size is not None and self.buffer_size < self.num_chains:
-            raise ValueError(
-                f"objective.buffer_size must be >= objective.num_chains ({self.num_chains}); got {self.buffer_size}"
-            )
-        return self
-
-
-class ContrastiveDivergence(Group):
-    """Short chains that start at the data of the batch."""
-
-    kind: Literal["contrastive_divergence"] = "contrastive_divergence"
-    num_steps: Count = 5
-    """Sampler steps of each chain."""
-
-
-class Denoising(Group):
-    """Denoising score matching at one noise level: the optimum is the data blurred by sigma."""
-
-    kind: Literal["denoising"] = "denoising"
-    sigma: Positive = 0.05
-    """Standard deviation of the noise, in the model's coordinates."""
-
-
-class MultiscaleDenoising(Group):
-    """Denoising score matching of one energy over a geometric ladder of noise levels."""
-
-    kind: Literal["multiscale_denoising"] = "multiscale_denoising"
-    sigma_min: Positive = 0.05
-    """Smallest noise, in the model's coordinates; the model is read at this level."""
-    sigma_max: Positive = 1.0
-    """Largest noise, in the model's coordinates."""
-    num_sigmas: Annotated[int, Number, Field(ge=2, le=1000)] = 10
-    """Levels of the ladder, both ends included."""
-
-    @property
-    def sigmas(self) -> tuple[float, ...]:
-        """The ladder, smallest first."""
-        ratio = (self.sigma_max / self.sigma_min) ** (1.0 / (self.num_sigmas - 1))
-        return (*(self.sigma_min * ratio**i for i in range(self.num_sigmas - 1)), self.sigma_max)
-
-    @model_validator(mode="after")
-    def _ladder_rises(self) -> Self:
-        if self.sigma_min >= self.sigma_max:
-            raise ValueError(f"objective.sigma_max must be > sigma_min ({self.sigma_min}); got {self.sigma_max}")
-        return self
-
-
-Objective = Annotated[
-    PersistentCD | ContrastiveDivergence | Denoising | MultiscaleDenoising, Field(discriminator="kind")
-]
 
 
 # ---- sampler ---------------------------------------------------------------------------------------------------------
@@ -227,7 +132,7 @@ class _Optimizer(Group):
     @classmethod
     def _schedule_defaults(cls, values: Any) -> Any:
         cosine = isinstance(values, dict) and values.get("schedule", "cosine") == "cosine"
-        return _default_where(values, "final_fraction", 0.01, cosine, "schedule is cosine")
+        return default_where(values, "final_fraction", 0.01, cosine, "schedule is cosine")
 
 
 class _Adam(_Optimizer):

@@ -11,21 +11,9 @@ from pydantic import Field, model_validator
 
 from energax.errors import did_you_mean
 
-from .parts import (
-    Adam,
-    Count,
-    CountOrNone,
-    Energy,
-    Group,
-    HalfOpenUnit,
-    Mala,
-    NonNegative,
-    Number,
-    Objective,
-    OpenUnit,
-    Optimizer,
-    Sampler,
-)
+from .fields import Count, CountOrNone, Group, HalfOpenUnit, NonNegative, Number, OpenUnit
+from .objectives import Objective
+from .parts import Adam, Energy, Mala, Optimizer, Sampler
 
 TOYS = ("moons", "rings", "checkerboard", "gaussians25", "pinwheel", "swissroll", "spirals", "mixture")
 IMAGES = ("digits", "mnist5k", "mnist", "fashion-mnist", "patches")

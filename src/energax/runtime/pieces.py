@@ -1,0 +1,91 @@
+"""The parts of a recipe that come in sorts, as objects: base, network, decoder, kernel, optimiser."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from energax import data
+from energax.core import AbstractSampler, ConfigError
+from energax.energies import Gaussian, GaussianMixture
+from energax.networks import MLP, ConvNet, Decode, ResNet
+from energax.samplers import HMC, MALA, ULA
+from energax.training import damping
+
+from .schema import Config
+
+
+def build_base(config: Config, z: np.ndarray) -> Gaussian | GaussianMixture:
+    """The density that annealing and chains start from; also the model's tail, unless the recipe says `base: none`."""
+    dim = z.shape[1]
+    energy = config.energy
+    if energy.base == "mixture":
+        from sklearn.mixture import GaussianMixture as Fit
+
+        assert energy.base_components is not None  # the schema fills it in
+        fitted = Fit(energy.base_components, covariance_type="full", reg_covar=1e-3, random_state=config.seed).fit(z)
+        return GaussianMixture.from_sklearn(fitted)
+    scale = 1.0 if energy.base_scale is None else energy.base_scale
+    return Gaussian(jnp.zeros(dim), jnp.full(dim, scale, jnp.float32))
+
+
+def build_net(config: Config, train: data.Dataset) -> Any:
+    """The network of the config, its last layer zero."""
+    energy, key = config.energy, jax.random.fold_in(jax.random.key(config.seed), 1)
+    if energy.kind == "mlp":
+        return MLP(train.flat().shape[1], energy.width, energy.depth, activation=energy.activation,
+                   fourier=energy.fourier, fourier_scale=energy.fourier_scale, key=key)  # fmt: skip
+    shape = _image_shape(train)
+    make = ConvNet if energy.kind == "conv" else ResNet
+    return make(shape, energy.channels, activation=energy.activation, key=key)
+
+
+def _image_shape(train: data.Dataset) -> tuple[int, int, int]:
+    if train.image_shape is not None:
+        return train.image_shape
+    side = math.isqrt(train.dim)
+    if side * side == train.dim:  # a table of square grey images, one a row
+        return side, side, 1
+    raise ConfigError(f"energy.kind must be mlp for rows of shape {train.shape}, which are no images.")
+
+
+def build_decode(config: Config, coordinates: data.Affine, train: data.Dataset) -> Decode | None:
+    """What a network sees: an image net sees pixels, a dense net the coordinates themselves."""
+    if config.energy.kind == "mlp":
+        return None
+    mean, factor = (jnp.asarray(a, jnp.float32) for a in (coordinates.mean, coordinates.factor))
+    return Decode(mean, factor, shape=_image_shape(train))
+
+
+def build_sampler(config: Config) -> AbstractSampler:
+    """The transition kernel of the config."""
+    sampler = config.sampler
+    if sampler.kind == "ula":
+        return ULA(sampler.step_size)
+    if sampler.kind == "mala":
+        return MALA(sampler.step_size)
+    return HMC(sampler.step_size, sampler.num_leapfrog)
+
+
+def build_optimizer(config: Config) -> optax.GradientTransformation:
+    """Clip, then the optimiser under its schedule, then the brake that a roll-back applies."""
+    optimizer, steps = config.optimizer, config.training.steps
+    rate: Any = optimizer.learning_rate
+    if optimizer.schedule == "cosine":
+        assert optimizer.final_fraction is not None  # the schema fills it in
+        rate = optax.cosine_decay_schedule(rate, steps - optimizer.warmup, optimizer.final_fraction)
+    if optimizer.warmup:
+        after = rate if callable(rate) else optax.constant_schedule(rate)
+        rise = optax.linear_schedule(0.0, optimizer.learning_rate, optimizer.warmup)
+        rate = optax.join_schedules([rise, after], [optimizer.warmup])
+    if optimizer.kind == "sgd":
+        rule = optax.sgd(rate)
+    elif optimizer.kind == "adam":
+        rule = optax.adam(rate, b1=optimizer.b1, b2=optimizer.b2)
+    else:
+        rule = optax.adamw(rate, b1=optimizer.b1, b2=optimizer.b2, weight_decay=optimizer.weight_decay)
+    clip = [] if optimizer.clip is None else [optax.clip_by_global_norm(optimizer.clip)]
+    return optax.chain(*clip, rule, damping())
