@@ -61,6 +61,10 @@ def test_algebra(name):
     np.testing.assert_allclose((energy + other)(x), energy(x) + other(x), rtol=1e-6)
     np.testing.assert_allclose((0.25 * energy)(x), 0.25 * energy(x), rtol=1e-6)
     np.testing.assert_array_equal(energy.given(None)(x), energy(x))
+    if not energy.conditional:  # ignored in a sum with one that is, refused where it would do nothing
+        np.testing.assert_array_equal(energy(x, x), energy(x))
+        with pytest.raises(ValueError, match="given: cond must be None"):
+            energy.given(x)
 
 
 @each

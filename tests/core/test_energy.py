@@ -59,6 +59,17 @@ def test_a_condition_is_closed_over_and_vmaps_with_its_rows():
     assert jnp.allclose(values, jnp.array([A(X), A(X) + X.sum()]))
 
 
+def test_an_energy_without_a_use_for_conditions_refuses_them_but_stands_in_sums():
+    cond = jnp.ones(2)
+    for none in (B, B + B, 0.5 * B, A.given(cond)):
+        assert not none.conditional
+        with pytest.raises(ValueError, match=r"given: cond must be None, .* no condition; got one of shape \(2,\)"):
+            none.given(cond)
+        assert none.given(None)(X) == none(X)
+    closed = (0.5 * (A + B)).given(cond)
+    assert jnp.allclose(closed(X), 0.5 * (A(X) + X.sum() + B(X)))
+
+
 def test_only_energies_add():
     with pytest.raises(TypeError):
         A + 1.0

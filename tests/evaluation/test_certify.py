@@ -77,7 +77,7 @@ def test_a_right_kernel_passes_whole():
 
 def test_a_discrete_kernel_passes_to_rounding():
     entry = shipped.SHIPPED["site_metropolis"]
-    found = certify(entry.make, on=enumerable_targets(CATEGORIES), reversible=True)
+    found = certify(entry.make, on=enumerable_targets(CATEGORIES))
     assert found.verdict == "passed"
     assert {row.check for row in found.rows} >= {"invariance", "detailed balance", "irreducible", "caches", "keys"}
     assert max(row.value for row in found.rows if row.check in ("invariance", "detailed balance")) < 1e-14
@@ -88,8 +88,16 @@ def test_tempering_passes_on_all_its_states():
 
 
 def test_what_is_claimed_is_asked():
-    """Gibbs in a fixed order is not in detailed balance; claimed, it fails by it alone."""
-    found = certify(Gibbs(SPINS), on=enumerable_targets(SPINS)[:1], reversible=True)
+    """Gibbs in a fixed order is not in detailed balance; claimed, by the caller or by itself, it fails by it alone."""
+
+    class Claims(Gibbs):
+        reversible = True
+
+    target = enumerable_targets(SPINS)[:1]
+    assert certify(Gibbs(SPINS), on=target).verdict == "passed"
+    assert {row.check for row in certify(Claims(SPINS), on=target).failed} == {"detailed balance"}
+    assert certify(Claims(SPINS), on=target, reversible=False).verdict == "passed"
+    found = certify(Gibbs(SPINS), on=target, reversible=True)
     assert {row.check for row in found.failed} == {"detailed balance"}
     assert found.sentence().startswith("Gibbs: failed; detailed balance on spin glass, beta 0.7: ")
 
@@ -173,7 +181,7 @@ def test_a_planted_bug_fails_the_certificate(name):
         if bug.check == "moments":
             rows = judge_moments(entry.make(target), target, 0, CHAINS, 5)
         else:
-            rows = certify(entry.make, on=[target], reversible=entry.reversible).rows
+            rows = certify(entry.make, on=[target]).rows
     assert bug.check in {row.check for row in rows if not row.passed}
 
 

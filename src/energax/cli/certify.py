@@ -127,7 +127,7 @@ def _own(place: str, sites: str | None, reversible: bool, seeds: tuple[int, ...]
         kernel,
         name=place.rpartition(":")[2],
         sites=None if sites is None else getattr(samplers, sites.upper()),
-        reversible=reversible,
+        reversible=reversible or None,
         seeds=seeds,
         num_chains=chains,
     )

@@ -5,7 +5,7 @@ Low energy is likely. `x` is one sample, never a batch: `jax.vmap(energy)` where
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -17,7 +17,14 @@ from .types import Cond, Key, X
 
 
 class AbstractEnergy(eqx.Module):
-    """A scalar function of one sample. `a + b` is the product of experts, `beta * a` the tempered density."""
+    """A scalar function of one sample. `a + b` is the product of experts, `beta * a` the tempered density.
+
+    Attributes:
+        conditional: Whether E(x | cond) can differ from E(x). One that says no ignores what it is called with, so that
+            it can stand in a sum with one that does not, and refuses to be closed over anything.
+    """
+
+    conditional: ClassVar[bool] = True
 
     @abc.abstractmethod
     def __call__(self, x: X, cond: Cond = None) -> Scalar:
@@ -27,7 +34,15 @@ class AbstractEnergy(eqx.Module):
         """The energy of x alone with `cond` closed over: samplers never hear of conditions.
 
         A bipartite energy that takes them overrides this, so that what is closed is bipartite again.
+
+        Raises:
+            ValueError: A condition is given to an energy that takes none.
         """
+        if cond is not None and not self.conditional:
+            raise ValueError(
+                f"{type(self).__name__}.given: cond must be None, since this energy takes no condition; got one "
+                f"of shape {jax.tree.map(jnp.shape, cond)}."
+            )
         return Conditioned(self, cond)
 
     def __add__(self, other: "AbstractEnergy") -> "Sum":
@@ -42,6 +57,7 @@ class AbstractEnergy(eqx.Module):
 class Conditioned(AbstractEnergy):
     """E(. | cond) as an energy of x alone."""
 
+    conditional: ClassVar[bool] = False
     base: AbstractEnergy
     cond: Cond
 
@@ -57,6 +73,11 @@ class Sum(AbstractEnergy):
     """Product of experts: E(x) = sum_i E_i(x)."""
 
     terms: tuple[AbstractEnergy, ...]
+
+    @property
+    def conditional(self) -> bool:  # type: ignore[override]
+        """Whether one of the terms is."""
+        return any(term.conditional for term in self.terms)
 
     def __call__(self, x: X, cond: Cond = None) -> Scalar:
         total = self.terms[0](x, cond)
@@ -82,6 +103,11 @@ class Tempered(AbstractEnergy):
     def __check_init__(self):
         checks.non_negative("Tempered", "beta", self.beta)
 
+    @property
+    def conditional(self) -> bool:  # type: ignore[override]
+        """Whether the base is."""
+        return self.base.conditional
+
     def __call__(self, x: X, cond: Cond = None) -> Scalar:
         return self.beta * self.base(x, cond)
 
@@ -93,6 +119,7 @@ class FunctionEnergy(AbstractEnergy):
         function: Maps one sample to a scalar; a pytree of parameters inside it (an Equinox module) stays trainable.
     """
 
+    conditional: ClassVar[bool] = False
     function: Callable[[Any], Scalar]
 
     def __call__(self, x: X, cond: Cond = None) -> Scalar:

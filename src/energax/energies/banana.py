@@ -6,6 +6,7 @@ Where samplers fail on it: the ridge turns, so a step as long as the banana leav
 """
 
 import math
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -33,6 +34,7 @@ class Banana(AbstractEnergy, AbstractDensity):
         4.14046
     """
 
+    conditional: ClassVar[bool] = False
     dim: int = eqx.field(static=True, default=2)
     scale: float | Scalar = 10.0
     bend: float | Scalar = 0.03

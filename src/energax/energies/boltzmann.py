@@ -13,6 +13,7 @@ every other, so that no two of them can be drawn at once.
 
 import itertools
 from collections.abc import Sequence
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -40,6 +41,7 @@ class BoltzmannMachine(AbstractLatticeEnergy):
         [-0.0, 1.0, 0.0]
     """
 
+    conditional: ClassVar[bool] = False
     weights: Float[Array, "units units"]
     biases: Float[Array, " units"]
     spins: bool = eqx.field(static=True)

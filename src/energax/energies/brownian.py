@@ -11,7 +11,7 @@ Where samplers fail on it: as either scale falls the path must stand still, or p
 """
 
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -45,6 +45,8 @@ class BrownianMotion(AbstractEnergy):
         >>> round(float(BrownianMotion()(jnp.zeros(32))), 4)
         52.3476
     """
+
+    conditional: ClassVar[bool] = False
 
     def __call__(self, x: Float[Array, " dim"], cond: Cond = None) -> Scalar:
         """-log p(y, x) in nats."""

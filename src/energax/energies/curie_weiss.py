@@ -10,7 +10,7 @@ Where samplers fail on it: single flips take about exp(sites x barrier) sweeps b
 """
 
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -69,6 +69,7 @@ class CurieWeiss(AbstractLatticeEnergy):
         -4.0
     """
 
+    conditional: ClassVar[bool] = False
     sites: int = eqx.field(static=True)
     coupling: float | Scalar
     field: float | Scalar = 0.0

@@ -8,6 +8,8 @@ Where samplers fail on it: each pattern is a narrow valley with no slope around 
 one nor find one from afar. An even power keeps x and -x alike.
 """
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -38,6 +40,7 @@ class DenseMemory(AbstractLatticeEnergy):
         -8.0
     """
 
+    conditional: ClassVar[bool] = False
     patterns: Float[Array, "patterns sites"]
     power: int = eqx.field(static=True)
     strength: float | Scalar

@@ -11,7 +11,7 @@ Where samplers fail on it: the centred form has a funnel at small tau, in which 
 """
 
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -42,6 +42,8 @@ class EightSchools(AbstractEnergy):
         41.6037
     """
 
+    conditional: ClassVar[bool] = False
+
     def __call__(self, x: Float[Array, " dim"], cond: Cond = None) -> Scalar:
         """-log p(y, x) in nats."""
         _ten_numbers("EightSchools", x)
@@ -64,6 +66,8 @@ class EightSchoolsCentred(AbstractEnergy):
         >>> round(float(EightSchoolsCentred()(centred) - EightSchools()(other)), 4)  # 8 log tau
         8.0
     """
+
+    conditional: ClassVar[bool] = False
 
     def __call__(self, x: Float[Array, " dim"], cond: Cond = None) -> Scalar:
         """-log p(y, x) in nats."""

@@ -7,6 +7,7 @@ Where samplers fail on it: curvature grows as exp(-v); a step that suits the mou
 """
 
 import math
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -33,6 +34,7 @@ class Funnel(AbstractEnergy, AbstractDensity):
         -10.288
     """
 
+    conditional: ClassVar[bool] = False
     dim: int = eqx.field(static=True, default=10)
     scale: float | Scalar = 3.0
 

@@ -5,6 +5,7 @@ Exact: log Z, samples, density. Cost: d operations per value with a diagonal sca
 """
 
 import math
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +35,7 @@ class Gaussian(AbstractEnergy, AbstractDensity):
         3.224
     """
 
+    conditional: ClassVar[bool] = False
     mean: Float[Array, "..."]
     inverse_scale: Float[Array, "..."]
 

@@ -8,6 +8,8 @@ Where samplers fail on them: nowhere. As a base it fails where the target has it
 temperatures are needed.
 """
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Scalar
@@ -30,6 +32,7 @@ class IndependentSpins(AbstractEnergy, AbstractDensity):
         11.0904
     """
 
+    conditional: ClassVar[bool] = False
     fields: Float[Array, " sites"]
 
     def __check_init__(self):
@@ -75,6 +78,7 @@ class IndependentCategories(AbstractEnergy, AbstractDensity):
         9.8875
     """
 
+    conditional: ClassVar[bool] = False
     logits: Float[Array, "sites states"]
 
     def __check_init__(self):

@@ -9,6 +9,7 @@ below the critical temperature, and get stuck where couplings of both signs are 
 """
 
 import math
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +45,7 @@ class Ising(AbstractLatticeEnergy, AbstractPairEnergy):
         1.0
     """
 
+    conditional: ClassVar[bool] = False
     pairs: Int[Array, "edges 2"]
     strengths: Float[Array, " edges"]
     fields: Float[Array, " sites"]

@@ -7,6 +7,7 @@ condition number of about 10^6.
 """
 
 import math
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +34,7 @@ class LinearRegression(AbstractEnergy, AbstractDensity):
         -9.3341
     """
 
+    conditional: ClassVar[bool] = False
     features: Float[Array, "rows dim"]
     targets: Float[Array, " rows"]
     noise_scale: float | Scalar

@@ -8,6 +8,7 @@ make it as wide as its prior, and features of different units make it narrow in 
 """
 
 import math
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,7 @@ class LogisticRegression(AbstractEnergy):
         2.9984
     """
 
+    conditional: ClassVar[bool] = False
     signed: Float[Array, "rows dim"]
     """(2 y_i - 1) x_i: all that the likelihood needs."""
     prior_scale: float | Scalar

@@ -7,7 +7,7 @@ factors. Where it fails: full factors are applied as L^-1 x - L^-1 m, which lose
 """
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +37,7 @@ class GaussianMixture(AbstractEnergy, AbstractDensity):
         True
     """
 
+    conditional: ClassVar[bool] = False
     log_weights: Float[Array, " components"]
     means: Float[Array, "components dim"]
     inverse_scales: Float[Array, "components dim"] | Float[Array, "components dim dim"]

@@ -10,6 +10,7 @@ crosses.
 """
 
 import math
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,7 @@ class ModernHopfield(AbstractEnergy, AbstractDensity):
         19.1447
     """
 
+    conditional: ClassVar[bool] = False
     patterns: Float[Array, "patterns dim"]
     beta: float | Scalar
 

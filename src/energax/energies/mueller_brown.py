@@ -38,6 +38,7 @@ class MuellerBrown(AbstractEnergy):
         -146.7
     """
 
+    conditional: ClassVar[bool] = False
     minima: ClassVar[np.ndarray] = np.array(
         [
             [-0.5582236346330243, 1.4417258418046686],

@@ -11,7 +11,7 @@ Where samplers fail on it: domains of one sign move by their walls only; in the 
 between the signs of the magnetisation about never.
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -40,6 +40,7 @@ class Phi4Chain(AbstractEnergy):
         4.0
     """
 
+    conditional: ClassVar[bool] = False
     sites: int = eqx.field(static=True, default=16)
     coupling: float | Scalar = 1.0
     depth: float | Scalar = 1.0

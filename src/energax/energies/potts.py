@@ -12,6 +12,7 @@ lattice has a first-order transition, across which they take a time exponential 
 """
 
 import math
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -47,6 +48,7 @@ class Potts(AbstractLatticeEnergy, AbstractPairEnergy):
         [0.0, 0.0, 1.0, 0.0]
     """
 
+    conditional: ClassVar[bool] = False
     pairs: Int[Array, "edges 2"]
     strengths: Float[Array, " edges"]
     fields: Float[Array, "sites states"]

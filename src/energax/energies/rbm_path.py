@@ -11,6 +11,7 @@ Where it fails: as every annealing does, where the machine's modes part at some 
 """
 
 import math
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -38,6 +39,7 @@ class IndependentBits(AbstractEnergy, AbstractDensity):
         2.8201
     """
 
+    conditional: ClassVar[bool] = False
     logits: Float[Array, " visible"]
 
     def __check_init__(self):

@@ -11,7 +11,7 @@ below the freezing temperature a chain waits for a time of order 2^N before it f
 """
 
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +49,7 @@ class RandomEnergy(AbstractEnergy, AbstractDensity):
         (-1.0, 2.0)
     """
 
+    conditional: ClassVar[bool] = False
     levels: Float[Array, " levels"]
 
     def __init__(self, levels: Array):

@@ -7,6 +7,7 @@ Where samplers fail on it: the valley is tens of times longer than wide, and it 
 """
 
 import math
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +33,7 @@ class Rosenbrock(AbstractEnergy, AbstractDensity):
         1.837877
     """
 
+    conditional: ClassVar[bool] = False
     steepness: float | Scalar = 100.0
     temperature: float | Scalar = 20.0
 

@@ -11,6 +11,7 @@ Where samplers fail on it: effects are centred, so that large tau (small effects
 """
 
 import math
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +45,8 @@ class Seeds(AbstractEnergy):
         >>> round(float(Seeds()(jnp.zeros(26))), 3)
         124.671
     """
+
+    conditional: ClassVar[bool] = False
 
     def __call__(self, x: Float[Array, " dim"], cond: Cond = None) -> Scalar:
         """-log p(r, x) in nats."""

@@ -9,6 +9,7 @@ products of k wells keep the mode masses (2^k of them) that their chains were st
 """
 
 import math
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -39,6 +40,7 @@ class DoubleWell(AbstractEnergy, AbstractDensity):
         -0.05357
     """
 
+    conditional: ClassVar[bool] = False
     depth: float | Scalar = 2.0
     dim: int = eqx.field(static=True, default=1)
     tilt: float | Scalar = 0.0
@@ -89,6 +91,7 @@ class ManyWell(AbstractEnergy, AbstractDensity):
         164.696
     """
 
+    conditional: ClassVar[bool] = False
     dim: int = eqx.field(static=True, default=2)
 
     def __check_init__(self):

@@ -37,7 +37,7 @@ def certify(
     name: str | None = None,
     sites: AbstractSites | None = None,
     on: Sequence[Enumerable | Analytic] | None = None,
-    reversible: bool = False,
+    reversible: bool | None = None,
     seeds: Sequence[int] = (0,),
     extend: Callable[[Any, Enumerable], tuple[Any, Callable, np.ndarray]] | None = None,
     variance: Callable[[Any, float], float] | None = None,
@@ -52,7 +52,8 @@ def certify(
             continuous.
         on: Targets; by default all of `enumerable_targets(sites)`, or all of `analytic_targets()`; a continuous kernel
             is asked the conjugate model too.
-        reversible: Whether detailed balance is claimed; for discrete kernels, of whose matrix it is asked.
+        reversible: Whether a discrete kernel's matrix is asked for detailed balance; by default what the kernel says of
+            itself.
         seeds: Of a continuous kernel's draws; each is a judgement of its own, and the worst is told.
         extend: (kernel, target) -> (every state, what labels it, its probabilities), for a discrete kernel whose state
             is more than x, such as levels of temperature.
@@ -85,7 +86,7 @@ def certify(
         rows = [
             row
             for sampler, target in zip(samplers, chosen, strict=True)
-            for row in _matrix_rows(sampler, target, reversible, extend)
+            for row in _matrix_rows(sampler, target, sampler.reversible if reversible is None else reversible, extend)
         ]
         used: tuple[int, ...] = ()
     else:
