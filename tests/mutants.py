@@ -306,8 +306,8 @@ MUTANTS = [
     Mutant(
         "HMC: full first kick",
         "samplers/hmc.py",
-        "add_scaled(momentum, -0.5 * step_size, state.gradient)",
-        "add_scaled(momentum, -step_size, state.gradient)",
+        "momentum = add_scaled(momentum, -0.5 * step_size, here.gradient)",
+        "momentum = add_scaled(momentum, -step_size, here.gradient)",
         invariant("hmc"),
     ),
     Mutant("HMC: always accepted", "samplers/hmc.py", ACCEPT, "where(finite, new, state)", invariant("hmc")),

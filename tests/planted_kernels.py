@@ -86,8 +86,8 @@ PLANTED = [
         "hmc",
         "hmc",
         "HMC",
+        "return new, momentum",
         "return new, add_scaled(momentum, -0.5 * step_size, new.gradient)",
-        "return new, add_scaled(momentum, -step_size, new.gradient)",
         "moments",
     ),
     Planted(
