@@ -14,6 +14,7 @@ from energax.errors import CheckpointError, DataError, DivergenceError
 from energax.runtime import backend, run, use
 from energax.runtime.config import recipe_names, resolve
 from energax.runtime.folder import new_folder, update_record
+from energax.runtime.objectives import rules
 
 
 @pytest.fixture
@@ -65,6 +66,9 @@ def test_recipes_lists_shows_and_prints_the_schema(call):
     assert "steps: 17" in call("recipes", "show", "digits", "training.steps=17").stdout
     assert json.loads(call("recipes", "show", "digits", "seed=5", "--json").stdout)["seed"] == 5
     assert "keep:" in call("recipes", "show", "digits", "--resolved").stdout
+    told = call("recipes", "--objectives").stdout
+    assert all(f"  {kind} " in told for kind in rules())
+    assert set(json.loads(call("recipes", "--objectives", "--json").stdout)["with labels"]) == {"jem"}
 
 
 def test_data_lists_and_shows(call):

@@ -27,6 +27,7 @@ from energax.energies import (
     IndependentCategories,
     IndependentSpins,
     Ising,
+    LevelledEnergy,
     LogisticRegression,
     ManyWell,
     ModernHopfield,
@@ -90,6 +91,7 @@ ENERGIES: dict[str, Case] = {
         lambda: ClassifierEnergy(MLP(2, 8, 1, out_size=3, zero_last=False, key=KEY), standard_normal(2)), FLAT
     ),
     "self-normalised": Case(lambda: SelfNormalised(standard_normal(2), jnp.log(2.0 * jnp.pi)), FLAT),
+    "levelled": Case(lambda: LevelledEnergy(MLP(3, 8, 1, zero_last=False, key=KEY), standard_normal(2)), FLAT),
     "mlp": Case(lambda: network(MLP(2, 8, 2, fourier=3, zero_last=False, key=KEY)), FLAT),
     "mlp, no base": Case(lambda: network(MLP(2, 8, 1, activation="gelu", zero_last=False, key=KEY), base=False), FLAT),
     "convnet": Case(

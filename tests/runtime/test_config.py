@@ -128,7 +128,8 @@ def test_a_new_base_schedule_or_data_set_drops_what_no_longer_fits():
         ["""description='it: "is" #fine, $(really) \\\\ né'"""],
         ["out=/a b/c d", "data.options.classes=[0, 1]", "evaluation.ood=[left-out]"],
         ["data.name=moons", "evaluation.ood=[uniform]"],
-        ["objective.kind=denoising", "sampler.adapt_target=null"],
+        ["objective=denoising"],
+        ["sampler=ula", "objective=jarzynski", "objective.refresh=null"],
     ],
 )
 def test_the_reproduce_command_leads_to_the_same_config(words):
@@ -211,6 +212,7 @@ _CHOICES = {
     "energy.activation": ["relu", "os.system"],
     "energy.base": ["gauss"],
     "objective.kind": ["pcd", "persistent-cd"],
+    "objective": ["ncee", "[nce]", "null"],
     "sampler.kind": ["nuts", "mela"],
     "optimizer.kind": ["adamx"],
     "optimizer.schedule": ["cosin"],
@@ -254,10 +256,10 @@ _MISFITS = [
     "data.options.n_train=100",
     "data.options.labels=y",
     "energy.base_components=3",
-    "objective.kind=denoising",  # the recipe adapts the step size, which needs walkers
+    "objective.kind=jem.x",
     "data.name=moons",  # upside-down images of points
     "energy.width.x=3",
-    "energy=mlp",
+    "energy=3",
     "sampler={kind: ula}",
     "=3",
     "seed",

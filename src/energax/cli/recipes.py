@@ -14,9 +14,15 @@ app = typer.Typer(help="List recipes, show one, print their schema.", invoke_wit
 def recipes(
     ctx: typer.Context,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a recipe.")] = False,
+    objectives: Annotated[
+        bool, typer.Option("--objectives", help="List the training rules by family, for [cyan]objective=NAME[/cyan].")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the recipes that ship with energax, show one, or print the schema."""
+    """List the recipes that ship with energax, show one, print the schema, or list the training rules."""
+    if objectives:
+        _list_objectives(as_json)
+        raise typer.Exit()
     if schema:
         from energax.runtime.config import schema as json_schema
 
@@ -42,6 +48,22 @@ def _list(as_json: bool) -> None:
     width = max(len(config.name) for config in found)
     for config in found:
         typer.echo(f"{config.name:<{width}}  {config.description}")
+
+
+def _list_objectives(as_json: bool) -> None:
+    from energax.runtime.objectives import listed
+
+    families = listed()
+    if as_json:
+        print_json(families)
+        return
+    width = max(len(kind) for kinds in families.values() for kind in kinds)
+    for family, kinds in families.items():
+        typer.echo(f"{family.capitalize()}:")
+        for kind, line in kinds.items():
+            typer.echo(f"  {kind:<{width}}  {line}")
+        typer.echo()
+    typer.echo("Choose one by its name: energax train moons objective=nce")
 
 
 @app.command()

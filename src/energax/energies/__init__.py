@@ -48,6 +48,7 @@ from .ising_exact import (
     ising_torus as ising_torus,
     ising_torus_magnetisation as ising_torus_magnetisation,
 )
+from .levelled import LevelledEnergy as LevelledEnergy
 from .linear_regression import LinearRegression as LinearRegression, five_points_posterior as five_points_posterior
 from .logistic_regression import (
     LogisticRegression as LogisticRegression,

@@ -18,11 +18,13 @@ from energax.core import AbstractClassifierEnergy, AbstractEnergy, Cond, X, free
 class ClassifierEnergy(AbstractClassifierEnergy):
     """E(x) = base(x) - logsumexp_y f_y(x); given a class y, E(x, y) = base(x) - f_y(x).
 
-    `base` is read without gradient, as in `NetworkEnergy`.
+    `base` and `decode` are read without gradient, as in `NetworkEnergy`.
 
     Args:
-        net: Maps one sample to the logits [classes].
+        net: Maps one decoded sample to the logits [classes].
         base: An energy of x that holds the mass together, or None.
+        decode: Maps the coordinates that chains walk in to what the network sees (`networks.Decode`); None is the
+            identity.
 
     Raises:
         ValueError: `net` is not callable, `base` no energy, or the logits are not one row.
@@ -38,16 +40,19 @@ class ClassifierEnergy(AbstractClassifierEnergy):
 
     net: Callable[[X], Float[Array, " classes"]]
     base: AbstractEnergy | None = None
+    decode: Callable[[Array], Array] | None = None
 
     def __check_init__(self):
-        if not callable(self.net):
-            raise ValueError(f"ClassifierEnergy.net must be callable; got {type(self.net).__name__}.")
+        for name in ("net", "decode"):
+            value = getattr(self, name)
+            if not callable(value) and not (name == "decode" and value is None):
+                raise ValueError(f"ClassifierEnergy.{name} must be callable; got {type(value).__name__}.")
         if self.base is not None and not isinstance(self.base, AbstractEnergy):
             raise ValueError(f"ClassifierEnergy.base must be an energy or None; got {type(self.base).__name__}.")
 
     def logits(self, x: X) -> Float[Array, " classes"]:
         """f_y(x) for every class y."""
-        values = self.net(x)
+        values = self.net(x if self.decode is None else freeze(self.decode)(x))
         if jnp.ndim(values) != 1:
             raise ValueError(f"ClassifierEnergy.net must give one row of logits; got shape {jnp.shape(values)}.")
         return values

@@ -161,6 +161,22 @@ _LABELS = {
     "persistent_cd": "persistent contrastive divergence",
     "denoising": "denoising score matching",
     "multiscale_denoising": "denoising score matching at many noise levels",
+    "annealed_denoising": "denoising score matching with falling noise",
+    "fast_weights_pcd": "persistent contrastive divergence with fast weights",
+    "tempered_pcd": "persistent contrastive divergence with tempered walkers",
+    "replay_sgld": "Langevin walkers from a replay buffer",
+    "short_run": "short-run learning",
+    "improved_cd": "improved contrastive divergence",
+    "jarzynski": "likelihood with Jarzynski's correction",
+    "exact_likelihood": "exact maximum likelihood",
+    "nce": "noise-contrastive estimation",
+    "ranking_nce": "ranking noise-contrastive estimation",
+    "conditional_nce": "conditional noise-contrastive estimation",
+    "telescoping_nce": "telescoping noise-contrastive estimation",
+    "self_normalised": "self-normalised likelihood",
+    "kernel_stein": "the kernel Stein discrepancy",
+    "learned_stein": "the learned Stein discrepancy",
+    "jem": "cross-entropy and persistent contrastive divergence",
 }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from energax.evaluation import energy_values
@@ -29,7 +30,7 @@ def assess(folder: Path, problem: Problem, state: TrainState, display: Display) 
     Returns:
         What evaluation.json holds; the parts are those of `measure`.
     """
-    energy = state.ema
+    energy = problem.energy(state)
     sampler = measure.tuned_sampler(problem, state)
     keys = jax.random.split(jax.random.fold_in(jax.random.key(problem.config.seed), 2), 4)
     exact = known_log_z(problem, state)
@@ -60,6 +61,7 @@ def assess(folder: Path, problem: Problem, state: TrainState, display: Display) 
         measure.measure_samples(problem, draws),
         measure.measure_ood(problem, energy, energies["test"], fitted),
         measure.measure_plane(problem, energy),
+        measure.measure_labels(problem, energy),
     ):
         numbers |= part[0]
         arrays |= part[1]
@@ -86,11 +88,12 @@ def raise_alarms(folder: Path, step: int, numbers: dict[str, Any], display: Disp
 
 
 def known_log_z(problem: Problem, state: TrainState) -> float | None:
-    """log Z where it is exact: before the first step the model is its base, whose normaliser is known."""
+    """log Z where it is exact: before the first step the model is its base, whose normaliser is known, and a number."""
     if int(state.step) > 0 or problem.config.energy.base == "none":
         return None
     base: Any = problem.base
-    return float(base.log_z())
+    origin = jnp.zeros(problem.train.dim)
+    return float(base.log_z()) - float(problem.energy(state)(origin) - base(origin))
 
 
 def described(problem: Problem) -> dict[str, Any]:

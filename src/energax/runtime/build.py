@@ -12,14 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from energax import data
-from energax.core import AbstractDensity, ConfigError
+from energax.core import AbstractDensity, AbstractEnergy, ConfigError
 from energax.data.shifts import IMAGE_SETS, TABLE_SETS
-from energax.energies import NetworkEnergy
-from energax.training import Dequantise, Phase, Trainer, TrainState
+from energax.training import Dequantise, Trainer, TrainState
 
-from .build_objective import build_objective
+from .build_objective import Means, build_model, build_phases, energy_in, labels
 from .loop import Look
-from .pieces import build_base, build_decode, build_net, build_optimizer, build_sampler
+from .pieces import build_base, build_sampler
 from .schema import TOYS, Config
 
 _WHITENING_NOISE_FLOOR = 1e-6  # of the mean variance: keeps the factor of a rank-deficient table invertible
@@ -35,7 +34,7 @@ class Problem:
         test: Held-out samples.
         left_out: Samples of the classes that the recipe leaves out, or None.
         coordinates: z = L^-1 (x - m): the model lives in z.
-        model: The energy at step 0.
+        model: What is trained, at step 0: an energy, or a pair of an energy and its critic.
         base: The normalised density the model starts from.
         trainer: The pure step.
         stream: batch(step), in the units of x.
@@ -46,7 +45,7 @@ class Problem:
     test: data.Dataset
     left_out: np.ndarray | None
     coordinates: data.Affine
-    model: NetworkEnergy
+    model: Any
     base: AbstractDensity
     trainer: Trainer
     stream: data.Batches
@@ -55,6 +54,10 @@ class Problem:
         """The state before step 0."""
         first = {name: jnp.asarray(rows) for name, rows in self.stream.batch(0).items()}
         return self.trainer.init(jax.random.key(self.config.seed), self.model, first)
+
+    def energy(self, state: TrainState) -> AbstractEnergy:
+        """The averaged energy of one x: what is measured."""
+        return energy_in(state.ema)
 
     def to_model(self, x: np.ndarray, seed: int) -> np.ndarray:
         """Rows of x with one fixed draw of the dequantisation noise, in the model's coordinates, `[n, dim]`."""
@@ -79,7 +82,7 @@ class Problem:
         def gap(look: Look) -> dict[str, float]:
             if not every or look.step % every:
                 return {}
-            held, seen = (float(mean_energy(look.state.ema, z)) for z in sides)
+            held, seen = (float(mean_energy(self.energy(look.state), z)) for z in sides)
             return {"held_out_gap": held - seen}
 
         return gap
@@ -94,24 +97,32 @@ def build(config: Config) -> Problem:
     """
     train, test, left_out = load_data(config)
     _check_ood(config, train, left_out)
+    return assemble(config, train, test, left_out)
+
+
+def assemble(config: Config, train: data.Dataset, test: data.Dataset, left_out: np.ndarray | None = None) -> Problem:
+    """The problem of a config whose data are at hand.
+
+    Raises:
+        ConfigError: The parts do not fit each other, or the data.
+    """
     flat = train.flat()
     coordinates = data.fit_whitening(flat, _noise_for_whitening(config, flat), config.data.whiten)
     z_train = _noisy(config, coordinates, flat)
     base = build_base(config, z_train)
-    tail = None if config.energy.base == "none" else base
-    sampler = build_sampler(config)
-    model = NetworkEnergy(build_net(config, train), tail, build_decode(config, coordinates, train))
-    optimizer = build_optimizer(config)
-    phase = Phase(build_objective(config, sampler, base), optimizer, trains=_the_net)
+    # image networks: on a CPU the gradient is gathered in chunks that stay in cache (energax.numerics.microbatch)
+    one_cpu = jax.default_backend() == "cpu" and len(jax.devices()) == 1  # chunks would cut across devices
+    chunk = 8 if config.energy.kind != "mlp" and one_cpu else None
+    means = Means(config, build_sampler(config), base, z_train, chunk)
+    phases, model = build_phases(means), build_model(config, train, coordinates, base)
     prepare = Dequantise(config.data.noise, coordinates)
-    trainer = Trainer((phase,), ema_decay=config.training.ema, prepare=prepare)
+    trainer = Trainer(phases, ema_decay=config.training.ema, prepare=prepare)
     batch_size = min(config.training.batch_size, len(flat))
-    stream = data.Batches({"x": flat.astype(np.float32)}, batch_size, config.seed)
+    arrays = {"x": flat.astype(np.float32)}
+    if config.objective.kind == "jem":
+        arrays["y"] = labels(config, train)
+    stream = data.Batches(arrays, batch_size, config.seed)
     return Problem(config, train, test, left_out, coordinates, model, base, trainer, stream)
-
-
-def _the_net(model: NetworkEnergy) -> Any:
-    return model.net
 
 
 def load_data(config: Config) -> tuple[data.Dataset, data.Dataset, np.ndarray | None]:

@@ -6,7 +6,7 @@ schema of `schema.py`. No value is looked up in the environment and none names c
 
 import re
 import shlex
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
@@ -16,8 +16,9 @@ from pydantic import BaseModel, ValidationError
 
 from energax.errors import ConfigError, did_you_mean
 
+from .objectives import rules
 from .refusals import sentences, shown
-from .schema import Config, options_taken
+from .schema import TOYS, Config, options_taken
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 16
@@ -126,11 +127,20 @@ def recipe_text(name: str) -> str:
         ConfigError: No recipe has that name; the message names the nearest one.
     """
     names = recipe_names()
-    if name not in names:
+    if name not in names:  # a toy's bare name is one too: see `resolve`
         raise ConfigError(
-            f"recipe must be one that `energax recipes` lists or a YAML file; got {name!r}.{did_you_mean(name, names)}"
+            f"recipe must be one that `energax recipes` lists or a YAML file; got {name!r}."
+            f"{did_you_mean(name, [*names, *TOYS])}"
         )
     return (_folder() / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def _shipped(name: str) -> dict[str, Any]:
+    """The tree of a shipped recipe; a toy's bare name is its PCD recipe under that name, for words to choose a rule."""
+    if name not in TOYS:
+        return _parse(recipe_text(name), name)
+    tree = _parse(recipe_text(f"{name}-pcd"), name)
+    return {**tree, "name": name, "description": tree["description"].partition(",")[0]}
 
 
 def _is_path(recipe: str) -> bool:
@@ -157,12 +167,20 @@ def parse_override(word: str) -> tuple[str, Any]:
     return path, value
 
 
+_SORTED = ("energy", "objective", "sampler", "optimizer")
+
+
+def _spelled(word: str) -> str:
+    """`objective=nce` is short for `objective.kind=nce`, and so for every group that comes in sorts."""
+    path, _, text = word.partition("=")
+    return f"{path}.kind={text}" if path in _SORTED and re.fullmatch(r"[A-Za-z]\w*", text) else word
+
+
 # A word for one of these decides which others mean anything, so it is applied before them.
 _SELECTORS = {"base": ("base_scale", "base_components"), "schedule": ("final_fraction",)}
 
 
-def _selects(word: str) -> bool:
-    path = word.partition("=")[0]
+def _selects(path: str) -> bool:
     return path == "data.name" or path.rpartition(".")[2] in ("kind", *_SELECTORS)
 
 
@@ -180,7 +198,11 @@ def _apply(tree: dict[str, Any], path: str, value: Any) -> None:
     if node.get(leaf) != value:
         if leaf == "kind" and groups:
             known = _fields_of_kind(groups[-1], value)
-            _keep(node, known or set(node))
+            # what is said of one training rule means something else for another: a new one starts from its defaults
+            _keep(node, set() if known and path == "objective.kind" else known or set(node))
+        rule = rules().get(value) if path == "objective.kind" and isinstance(value, str) else None
+        if rule is not None and not rule.adapts and isinstance(tree.get("sampler"), dict):
+            tree["sampler"].pop("adapt_target", None)
         for dependent in _SELECTORS.get(leaf, ()):
             node.pop(dependent, None)
         if path == "data.name" and isinstance(node.get("options"), dict):
@@ -220,7 +242,7 @@ def resolve(recipe: str | Path, overrides: Sequence[str] = ()) -> Config:
     """The config of a shipped recipe's name or of a YAML file, with `key=value` words applied in order.
 
     Args:
-        recipe: A name that `recipe_names()` lists, or a path (it holds a slash or ends in .yaml).
+        recipe: A name that `recipe_names()` lists, a toy's name, or a path (it holds a slash or ends in .yaml).
         overrides: Words such as `training.steps=100`; the later of two for one key wins.
 
     Raises:
@@ -229,9 +251,22 @@ def resolve(recipe: str | Path, overrides: Sequence[str] = ()) -> Config:
     >>> resolve("digits", ["training.steps=100"]).training.steps
     100
     """
-    tree = load(recipe) if isinstance(recipe, Path) or _is_path(recipe) else _parse(recipe_text(recipe), recipe)
-    for word in sorted(overrides, key=lambda word: not _selects(word)):
-        _apply(tree, *parse_override(word))
+    tree = load(recipe) if isinstance(recipe, Path) or _is_path(recipe) else _shipped(recipe)
+    return configured(tree, dict(parse_override(_spelled(word)) for word in overrides))
+
+
+def configured(tree: dict[str, Any], settings: Mapping[str, Any]) -> Config:
+    """The config of a plain tree with dotted keys set on top; keys that decide what others mean are set first.
+
+    Raises:
+        ConfigError: As `resolve`.
+
+    >>> plain = {"name": "a", "data": {"name": "moons"}, "energy": {"kind": "mlp"}, "objective": {"kind": "nce"}}
+    >>> configured(plain, {"objective.ratio": 8}).objective.ratio
+    8
+    """
+    for path, value in sorted(settings.items(), key=lambda item: not _selects(item[0])):
+        _apply(tree, path, value)
     return validate(tree)
 
 
@@ -274,7 +309,7 @@ def reproduce_command(config: Config) -> str:
     'energax train digits seed=3'
     """
     fallback = "energax train config.yaml"
-    if config.name not in recipe_names():
+    if config.name not in (*recipe_names(), *TOYS):
         return fallback
     before = dict(_leaves(resolve(config.name).model_dump(mode="json")))
     missing = object()

@@ -1,6 +1,6 @@
 """What the groups of a recipe are made of: a closed frozen model, and numbers that are no booleans, in ranges."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -21,12 +21,24 @@ NonNegative = Annotated[float, Number, Field(ge=0)]
 OpenUnit = Annotated[float, Number, Field(gt=0, lt=1)]
 HalfOpenUnit = Annotated[float, Number, Field(ge=0, lt=1)]
 ClosedUnit = Annotated[float, Number, Field(ge=0, le=1)]
+UpToOne = Annotated[float, Number, Field(gt=0, le=1)]
 
 
 class Group(BaseModel):
     """What all groups of keys share: frozen, closed, finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class Rule(Group):
+    """A training rule. The first line of its docstring is what `energax recipes --objectives` says of it."""
+
+    family: ClassVar[str]
+    """The heading under which it is listed."""
+    method: ClassVar[str]
+    """The class of `energax.objectives` that does it."""
+    adapts: ClassVar[bool] = False
+    """Whether it adapts the sampler's step size to `sampler.adapt_target`."""
 
 
 def default_where(values: Any, field: str, default: Any, holds: bool, condition: str) -> Any:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from energax import data
-from energax.core import AbstractEnergy, Chains, GeometricPath, Key
+from energax.core import AbstractClassifierEnergy, AbstractEnergy, Chains, GeometricPath, Key
 from energax.evaluation import (
     best_kernel_kl,
     c2st,
@@ -33,6 +33,8 @@ from energax.evaluation import (
     summary,
 )
 from energax.free_energy import AISResult, Bracket, ais, bracket, reverse_ais
+from energax.numerics.resampling import systematic
+from energax.objectives import JarzynskiState, Walkers
 from energax.samplers import HMC, MALA, Draws, init_chains, sample, warm_up
 from energax.training import TrainState
 
@@ -57,18 +59,35 @@ class LogZ(NamedTuple):
 def tuned_sampler(problem: Problem, state: TrainState) -> MALA | HMC:
     """The kernel to measure with: the recipe's, at its trained step size; MALA where the recipe's has no test."""
     config = problem.config.sampler
-    steps = [getattr(objective, "log_step", None) for objective in state.objectives]
+    steps = [getattr(objective, "log_step", None) for objective in _carried(state)]
     step = next((float(jnp.exp(value)) for value in steps if value is not None), config.step_size)
     return HMC(step, config.num_leapfrog) if config.kind == "hmc" else MALA(step)
 
 
 def walkers(state: TrainState) -> jax.Array | None:
-    """The persistent walkers of a run, `[walkers, dim]`, or None where the objective keeps none."""
-    for objective in state.objectives:
+    """Walkers that a run kept and that stand for the model, `[walkers, dim]`, or None where its rule keeps none.
+
+    Those of a buffer as they are, the cold ends of ladders, and held-out weighted walkers drawn by their weights.
+    """
+    for objective in _carried(state):
+        if isinstance(objective, JarzynskiState):
+            held: Walkers = objective.walkers.states
+            weights = held.log_weights[len(held.log_weights) // 2 :]  # the auditors
+            return held.x[len(weights) :][systematic(jax.random.key(0), weights)]
+        if isinstance(objective, Chains):
+            return objective.states.x
         buffer = getattr(objective, "buffer", None)
         if buffer is not None:
             return buffer.samples.states
     return None
+
+
+def _carried(state: TrainState) -> list[Any]:
+    """What each rule carries, those of a sum of rules one by one."""
+    found: list[Any] = []
+    for objective in state.objectives:
+        found += objective if type(objective) is tuple else [objective]
+    return found
 
 
 def log_z_forward(key: Key, problem: Problem, energy: AbstractEnergy, sampler: MALA | HMC) -> list[AISResult]:
@@ -295,3 +314,19 @@ def measure_plane(problem: Problem, energy: AbstractEnergy) -> Parts:
         "grid_true_log_density": found.true_log_density[::step, ::step].T.astype(np.float32),
     }
     return {"density2d": numbers}, arrays
+
+
+def measure_labels(problem: Problem, energy: AbstractEnergy) -> Parts:
+    """Of a classifier's energy: how often the likeliest class is the right one, and -log p(y | x) in nats."""
+    if not isinstance(energy, AbstractClassifierEnergy) or problem.train.y is None:
+        return {}, {}
+    assert problem.test.y is not None
+    logits = jax.jit(jax.vmap(lambda z: jax.nn.log_softmax(energy.logits(z))))
+    found = {}
+    sides = (("test", problem.test.x, problem.test.y, 2), ("train", problem.train.x, problem.train.y, 3))
+    for side, x, y, seed in sides:
+        scores = np.asarray(logits(jnp.asarray(problem.to_model(x, seed))), np.float64)
+        own = np.searchsorted(problem.train.classes, y)
+        found[f"accuracy_{side}"] = float(np.mean(scores.argmax(axis=1) == own))
+        found[f"cross_entropy_{side}"] = -float(np.mean(scores[np.arange(len(own)), own]))
+    return {"labels": found}, {}

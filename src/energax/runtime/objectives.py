@@ -1,79 +1,81 @@
-"""The training rules of a recipe, told by `kind`.
+"""All training rules of a recipe, told by `kind`, and their list by family."""
 
-Frozen pydantic models of a closed schema, as the other `parts`.
-"""
+from typing import Annotated, get_args
 
-from typing import Annotated, Literal, Self
+from pydantic import Field
 
-from pydantic import Field, model_validator
+from .fields import Rule
+from .likelihood_rules import (
+    ContrastiveDivergence,
+    ExactLikelihood,
+    FastWeightsPCD,
+    ImprovedCD,
+    Jarzynski,
+    PersistentCD,
+    ReplaySGLD,
+    ShortRun,
+    TemperedPCD,
+)
+from .sampling_free_rules import (
+    JEM,
+    AnnealedDenoising,
+    ConditionalNoiseContrastive,
+    Denoising,
+    EnergyDiscrepancy,
+    FiniteDifferenceScoreMatching,
+    KernelStein,
+    LearnedStein,
+    MultiscaleDenoising,
+    NoiseContrastive,
+    RankingNoiseContrastive,
+    ScoreMatching,
+    SelfNormalised,
+    SlicedScoreMatching,
+    TelescopingNoiseContrastive,
+)
 
-from .fields import Count, Group, HalfOpenUnit, NonNegative, Number, Positive
-
-
-class PersistentCD(Group):
-    """Maximum likelihood with walkers that live on between the steps."""
-
-    kind: Literal["persistent_cd"] = "persistent_cd"
-    num_steps: Count = 5
-    """Sampler steps of each walker per training step."""
-    num_chains: Count = 512
-    """Walkers that move in each training step."""
-    buffer_size: Count | None = None
-    """Walkers that are kept; None keeps exactly those that move."""
-    restart: HalfOpenUnit = 0.0
-    """Fraction of walkers born anew each step. Above 0 they may stick (see the alarms); 0 is the safe choice."""
-    energy_penalty: NonNegative = 0.0
-    """Weight of mean E(data)^2 + mean E(walkers)^2 in the loss."""
-
-    @model_validator(mode="after")
-    def _buffer_holds_walkers(self) -> Self:
-        if self.buffer_size is not None and self.buffer_size < self.num_chains:
-            raise ValueError(
-                f"objective.buffer_size must be >= objective.num_chains ({self.num_chains}); got {self.buffer_size}"
-            )
-        return self
-
-
-class ContrastiveDivergence(Group):
-    """Short chains that start at the data of the batch."""
-
-    kind: Literal["contrastive_divergence"] = "contrastive_divergence"
-    num_steps: Count = 5
-    """Sampler steps of each chain."""
-
-
-class Denoising(Group):
-    """Denoising score matching at one noise level: the optimum is the data blurred by sigma."""
-
-    kind: Literal["denoising"] = "denoising"
-    sigma: Positive = 0.05
-    """Standard deviation of the noise, in the model's coordinates."""
-
-
-class MultiscaleDenoising(Group):
-    """Denoising score matching of one energy over a geometric ladder of noise levels."""
-
-    kind: Literal["multiscale_denoising"] = "multiscale_denoising"
-    sigma_min: Positive = 0.05
-    """Smallest noise, in the model's coordinates; the model is read at this level."""
-    sigma_max: Positive = 1.0
-    """Largest noise, in the model's coordinates."""
-    num_sigmas: Annotated[int, Number, Field(ge=2, le=1000)] = 10
-    """Levels of the ladder, both ends included."""
-
-    @property
-    def sigmas(self) -> tuple[float, ...]:
-        """The ladder, smallest first."""
-        ratio = (self.sigma_max / self.sigma_min) ** (1.0 / (self.num_sigmas - 1))
-        return (*(self.sigma_min * ratio**i for i in range(self.num_sigmas - 1)), self.sigma_max)
-
-    @model_validator(mode="after")
-    def _ladder_rises(self) -> Self:
-        if self.sigma_min >= self.sigma_max:
-            raise ValueError(f"objective.sigma_max must be > sigma_min ({self.sigma_min}); got {self.sigma_max}")
-        return self
+_Rules = (
+    ContrastiveDivergence
+    | PersistentCD
+    | FastWeightsPCD
+    | TemperedPCD
+    | ReplaySGLD
+    | ShortRun
+    | ImprovedCD
+    | Jarzynski
+    | ExactLikelihood
+    | ScoreMatching
+    | SlicedScoreMatching
+    | FiniteDifferenceScoreMatching
+    | Denoising
+    | MultiscaleDenoising
+    | AnnealedDenoising
+    | NoiseContrastive
+    | RankingNoiseContrastive
+    | ConditionalNoiseContrastive
+    | TelescopingNoiseContrastive
+    | SelfNormalised
+    | EnergyDiscrepancy
+    | KernelStein
+    | LearnedStein
+    | JEM
+)
+Objective = Annotated[_Rules, Field(discriminator="kind")]
 
 
-Objective = Annotated[
-    PersistentCD | ContrastiveDivergence | Denoising | MultiscaleDenoising, Field(discriminator="kind")
-]
+def rules() -> dict[str, type[Rule]]:
+    """Every rule by its kind, in the order of the list."""
+    return {rule.model_fields["kind"].default: rule for rule in get_args(_Rules)}
+
+
+def listed() -> dict[str, dict[str, str]]:
+    """Family -> kind -> a line about it.
+
+    Example:
+        >>> listed()["without sampling"]["denoising"]
+        'Denoising score matching at one noise level: the optimum is the data blurred by sigma.'
+    """
+    found: dict[str, dict[str, str]] = {}
+    for kind, rule in rules().items():
+        found.setdefault(rule.family, {})[kind] = (rule.__doc__ or "").partition("\n")[0]
+    return found

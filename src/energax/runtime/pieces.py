@@ -32,15 +32,22 @@ def build_base(config: Config, z: np.ndarray) -> Gaussian | GaussianMixture:
     return Gaussian(jnp.zeros(dim), jnp.full(dim, scale, jnp.float32))
 
 
-def build_net(config: Config, train: data.Dataset) -> Any:
-    """The network of the config, its last layer zero."""
+def build_net(config: Config, train: data.Dataset, *, out_size: int | None = None, extra: int = 0) -> Any:
+    """The network of the config, its last layer zero.
+
+    Args:
+        config: The recipe.
+        train: Tells the shape of x.
+        out_size: Numbers that it answers; None for a scalar.
+        extra: Numbers that a dense network sees beside x.
+    """
     energy, key = config.energy, jax.random.fold_in(jax.random.key(config.seed), 1)
     if energy.kind == "mlp":
-        return MLP(train.flat().shape[1], energy.width, energy.depth, activation=energy.activation,
+        return MLP(train.dim + extra, energy.width, energy.depth, out_size=out_size, activation=energy.activation,
                    fourier=energy.fourier, fourier_scale=energy.fourier_scale, key=key)  # fmt: skip
     shape = _image_shape(train)
     make = ConvNet if energy.kind == "conv" else ResNet
-    return make(shape, energy.channels, activation=energy.activation, key=key)
+    return make(shape, energy.channels, out_size=out_size, activation=energy.activation, key=key)
 
 
 def _image_shape(train: data.Dataset) -> tuple[int, int, int]:

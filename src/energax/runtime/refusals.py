@@ -88,7 +88,10 @@ def _choice(item: Any, key: str) -> str:
         key, got = key + ".kind", got.get("kind") if isinstance(got, dict) else got
     if item["type"] == "union_tag_not_found":
         return f"{key} must be given, one of {', '.join(choices) or 'the listed kinds'}; got nothing."
-    return f"{key} must be one of {', '.join(choices)}; got {shown(got)}.{did_you_mean(got, choices)}"
+    which = (
+        "one that `energax recipes --objectives` lists" if key == "objective.kind" else f"one of {', '.join(choices)}"
+    )
+    return f"{key} must be {which}; got {shown(got)}.{did_you_mean(got, choices)}"
 
 
 def _walk(loc: Sequence[Any], root: type[BaseModel]) -> tuple[list[str], type[BaseModel] | None]:

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from energax.errors import did_you_mean
 
 from .fields import Count, CountOrNone, Group, HalfOpenUnit, NonNegative, Number, OpenUnit
-from .objectives import Objective
+from .objectives import Objective, rules
 from .parts import Adam, Energy, Mala, Optimizer, Sampler
 
 TOYS = ("moons", "rings", "checkerboard", "gaussians25", "pinwheel", "swissroll", "spirals", "mixture")
@@ -212,12 +212,22 @@ class Config(Group):
             )
         self._energy_fits_data()
         self._evaluation_fits_data()
-        if getattr(self.sampler, "adapt_target", None) is not None and self.objective.kind != "persistent_cd":
-            raise ValueError(
-                "sampler.adapt_target must be null unless objective.kind is persistent_cd; "
-                f"got {getattr(self.sampler, 'adapt_target')!r}"  # noqa: B009
-            )
+        self._objective_fits()
         return self
+
+    def _objective_fits(self) -> None:
+        kind, target = self.objective.kind, getattr(self.sampler, "adapt_target", None)
+        if target is not None and not self.objective.adapts:
+            adapting = [name for name, rule in rules().items() if rule.adapts]
+            raise ValueError(
+                f"sampler.adapt_target must be null unless objective.kind is one of {', '.join(adapting)}; got {target}"
+            )
+        if kind == "telescoping_nce" and self.energy.kind != "mlp":
+            raise ValueError(f"energy.kind must be mlp for objective.kind {kind}; got {self.energy.kind!r}")
+        if kind == "jem" and not self.data.is_path and "classes" not in options_taken(self.data.name):
+            raise ValueError(
+                f"objective.kind must not be jem for {self.data.name!r}, which has no labels; got {kind!r}"
+            )
 
     def _energy_fits_data(self) -> None:
         if self.energy.kind == "mlp":

@@ -42,7 +42,7 @@ def sample(folder: Path, num: int, *, seed: int = 0, display: Display | None = N
     checks.count("sample", "num", num, least=2)
     checks.count("sample", "seed", seed, least=0)
     problem, state = load_trained(folder)
-    problem = _with(problem, chains=num, samples=num)
+    problem, energy = _with(problem, chains=num, samples=num), problem.energy(state)
     anneal, pick, run = jax.random.split(jax.random.fold_in(jax.random.key(problem.config.seed), 1000 + seed), 3)
     sampler = measure.tuned_sampler(problem, state)
     starts = measure.walkers(state)
@@ -50,12 +50,12 @@ def sample(folder: Path, num: int, *, seed: int = 0, display: Display | None = N
     if starts is None:
         display.say("No walkers were kept: annealing from the base first ...")
         shorter = _with(problem, ais_temperatures=problem.config.evaluation.ais_temperatures[-1:])
-        starts = resample(pick, measure.log_z_forward(anneal, shorter, state.ema, sampler)[-1], num)
+        starts = resample(pick, measure.log_z_forward(anneal, shorter, energy, sampler)[-1], num)
     display.say(f"Running {num} chains ...")
     tune, walk = jax.random.split(run)
-    sampler, chains = measure.warm_chains(tune, problem, state.ema, sampler, starts)
+    sampler, chains = measure.warm_chains(tune, problem, energy, sampler, starts)
     steps = measure.DIAGNOSED_DRAWS * problem.config.evaluation.thin  # as far as the chains that were diagnosed
-    draws = run_chains(walk, sampler, state.ema, chains, 1, thin=steps)[1]  # one draw each: many samples fit in memory
+    draws = run_chains(walk, sampler, energy, chains, 1, thin=steps)[1]  # one draw each: many samples fit in memory
     found = {
         "x": problem.to_data(np.asarray(draws.x[:, -1])),
         "energy": np.asarray(draws.energy[:, -1]),
@@ -87,21 +87,25 @@ def trained(folder: Path, *, display: Display | None = None) -> Model:
     )
     first = type(sampler).__name__.lower()
     usual = continuous(float(sampler.step_size))
+    energy = problem.energy(state)
     exact, how = known_log_z(problem, state), "closed form of the base"
     if exact is None:
-        exact, how = measure.measure_plane(problem, state.ema)[0].get("density2d", {}).get("log_z_grid"), "quadrature"
+        exact, how = (
+            measure.measure_plane(problem, energy)[0].get("density2d", {}).get("log_z_grid"),
+            "quadrature",
+        )
 
     def draws(walkers: jax.Array) -> Draw:
         def draw(key: Key, num: int) -> jax.Array:
             display.say("Walking the run's walkers on ...")
-            return measure.warm_chains(key, _with(problem, chains=num), state.ema, sampler, walkers)[1].states.x
+            return measure.warm_chains(key, _with(problem, chains=num), energy, sampler, walkers)[1].states.x
 
         return draw
 
     return Model(
         name=folder.name,
         title=f"{problem.config.name}, step {int(state.step):,}",
-        path=GeometricPath(problem.base, state.ema),
+        path=GeometricPath(problem.base, energy),
         kernels={first: sampler} | {name: kernel for name, kernel in usual.items() if name != first},
         exact=exact,
         how=how if exact is not None else "",
