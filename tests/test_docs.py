@@ -36,7 +36,14 @@ MODULES = [
 
 LINK = re.compile(r"\]\(<?([^)<>\s#]+)(?:#[^)]*)?>?\)")
 HEAVY = ("02_train_moons", "04_ood_digits")  # they compute more than they compile
-SLOW = ("physicists", "03_log_z", "06_ising_transition", "07_free_energy_five_ways")
+SLOW = (
+    "physicists",
+    "03_log_z",
+    "06_ising_transition",
+    "07_free_energy_five_ways",
+    "08_mode_masses",
+    "09_rbm_likelihood",
+)
 
 
 def weighed(paths) -> list:
