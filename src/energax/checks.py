@@ -15,9 +15,12 @@ def _concrete(value: Any) -> bool:
     return not ("jax" in sys.modules and isinstance(value, sys.modules["jax"].core.Tracer))
 
 
-def positive(owner: str, name: str, value: Any) -> None:
-    """Raises ValueError unless `value` is a finite number > 0 (an array: every entry)."""
+def positive(owner: str, name: str, value: Any, *, ndim: int | None = None) -> None:
+    """Raises ValueError unless `value` is a finite number > 0 (an array: every entry, and of rank `ndim` if asked)."""
     _number(owner, name, value, "must be > 0", lambda v: v > 0)
+    if ndim is not None and _concrete(value) and np.ndim(value) != ndim:
+        wanted = "one number" if ndim == 0 else f"of rank {ndim}"
+        raise ValueError(f"{owner}.{name} must be {wanted}; got shape {np.shape(value)}.")
 
 
 def non_negative(owner: str, name: str, value: Any) -> None:

@@ -19,6 +19,10 @@ BAD = {
     "none": (lambda: checks.positive("A", "h", None), "must be > 0; got None"),
     "boolean": (lambda: checks.positive("A", "h", True), "got the boolean True"),
     "one bad entry": (lambda: checks.positive("A", "h", np.array([1.0, -2.0])), "minimum -2.0"),
+    "a row for one number": (
+        lambda: checks.positive("A", "h", np.ones(3), ndim=0),
+        r"A\.h must be one number; got shape \(3,\)",
+    ),
     "empty array": (lambda: checks.positive("A", "h", np.zeros(0)), "must be > 0"),
     "negative beta": (lambda: checks.non_negative("A", "beta", -0.5), r"must be >= 0; got -0\.5"),
     "one is no open fraction": (lambda: checks.fraction("A", "t", 1.0), r"must lie in \(0, 1\); got 1\.0"),
@@ -54,7 +58,8 @@ def test_refused_in_a_sentence_at_once(call, words):
 
 def test_good_values_pass():
     checks.positive("A", "h", 1e-30)
-    checks.positive("A", "h", jnp.array(0.1))
+    checks.positive("A", "h", jnp.array(0.1), ndim=0)
+    checks.positive("A", "h", np.ones(3))
     checks.non_negative("A", "beta", 0)
     checks.fraction("A", "t", np.float32(0.5))
     checks.count("A", "n", np.int64(3))

@@ -5,7 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from energax.samplers import BITS, CATEGORIES, SPINS
+from energax.samplers import (
+    BITS,
+    CATEGORIES,
+    DMALA,
+    DULA,
+    SPINS,
+    Gibbs,
+    GibbsWithGradients,
+    RandomScanGibbs,
+    SiteMetropolis,
+)
 
 rng = np.random.default_rng(0)
 COUPLING = jnp.asarray(np.triu(rng.normal(size=(5, 5)), 1), jnp.float32)
@@ -48,3 +58,11 @@ def test_logits_are_the_energy_differences(name):
         for k in range(states):
             change = energy(sites.embed(codes.at[i].set(k), like)) - energy(x)
             np.testing.assert_allclose(found[i, k], -change, atol=2e-5)
+
+
+@pytest.mark.parametrize("kernel", [Gibbs, GibbsWithGradients, RandomScanGibbs, SiteMetropolis, DULA, DMALA])
+def test_a_word_is_no_kind_of_site(kernel):
+    made = kernel(SPINS, 1.0) if kernel in (DULA, DMALA) else kernel(SPINS)
+    object.__setattr__(made, "sites", "spins")  # the hook on types, which users do not have, would come first
+    with pytest.raises(ValueError, match=rf"{kernel.__name__}\.sites must be SPINS, .* AbstractSites; got 'spins'"):
+        made.__check_init__()

@@ -147,7 +147,7 @@ def with_step_size(sampler: Sampler, step_size: float | Scalar) -> Sampler:
         >>> with_step_size(MALA(0.1), 0.2).step_size
         0.2
     """
-    checks.positive(type(sampler).__name__, "step_size", step_size)
+    checks.positive(type(sampler).__name__, "step_size", step_size, ndim=0)
     if not hasattr(sampler, "step_size"):
         raise ValueError(f"with_step_size: sampler must have a field step_size; got {type(sampler).__name__}.")
     return eqx.tree_at(lambda s: s.step_size, sampler, step_size)

@@ -61,7 +61,7 @@ class Barker(AbstractSampler):
     step_size: float | Scalar
 
     def __check_init__(self):
-        checks.positive("Barker", "step_size", self.step_size)
+        checks.positive("Barker", "step_size", self.step_size, ndim=0)
 
     def init(self, energy: AbstractEnergy, x: X) -> BarkerState:
         value, gradient = jax.value_and_grad(energy)(x)

@@ -83,7 +83,7 @@ class Blackjax(AbstractSampler):
         if not callable(self.build):
             raise ValueError(f"Blackjax.build must be a function of options to (init, kernel); got {self.build!r}.")
         if "step_size" in self.parameters:
-            checks.positive("Blackjax", "step_size", self.parameters["step_size"])
+            checks.positive("Blackjax", "step_size", self.parameters["step_size"], ndim=0)
 
     @property
     def exact(self) -> bool:  # type: ignore[override]

@@ -25,7 +25,7 @@ from energax.core import AbstractEnergy, AbstractSampler, Key, X, checks
 from energax.numerics.random import invert, uniforms
 from energax.numerics.tree import all_finite
 
-from .sites import AbstractSites
+from .sites import AbstractSites, check_sites
 
 
 class CheckerboardGibbsState(NamedTuple):
@@ -51,7 +51,7 @@ class CheckerboardGibbs(AbstractSampler):
             `colouring(pairs, sites)`. No interaction may join two sites of one colour.
 
     Raises:
-        ValueError: `colours` is no such array, or x has another number of sites.
+        ValueError: `sites` is no kind of site, `colours` no such array, or x has another number of sites.
 
     Example:
         >>> from energax.energies import Ising
@@ -69,6 +69,7 @@ class CheckerboardGibbs(AbstractSampler):
     num_colours: int = eqx.field(static=True)
 
     def __init__(self, sites: AbstractSites, colours: Array | np.ndarray):
+        check_sites("CheckerboardGibbs", sites)
         plain = np.asarray(colours)
         if plain.ndim != 1 or plain.size == 0 or not np.issubdtype(plain.dtype, np.integer):
             raise ValueError(

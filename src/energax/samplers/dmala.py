@@ -18,7 +18,7 @@ from energax.core import AbstractEnergy, AbstractSampler, Key, X, checks
 from energax.numerics.random import categorical, uniform
 from energax.numerics.tree import all_finite, where
 
-from .sites import AbstractSites
+from .sites import AbstractSites, check_sites
 
 
 class DMALAState(NamedTuple):
@@ -46,7 +46,7 @@ class DMALA(AbstractSampler):
         step_size: alpha, in squared units of x, > 0. A change of one site is 4 for spins, 1 for bits, 2 for categories.
 
     Raises:
-        ValueError: `step_size` is not a positive number.
+        ValueError: `sites` is no kind of site, or `step_size` not a positive number.
 
     Example:
         >>> from energax.core import FunctionEnergy
@@ -63,7 +63,8 @@ class DMALA(AbstractSampler):
     step_size: float | Scalar
 
     def __check_init__(self):
-        checks.positive("DMALA", "step_size", self.step_size)
+        check_sites("DMALA", self.sites)
+        checks.positive("DMALA", "step_size", self.step_size, ndim=0)
 
     def init(self, energy: AbstractEnergy, x: X) -> DMALAState:
         value, gradient = jax.value_and_grad(energy)(x)

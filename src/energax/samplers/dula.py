@@ -18,7 +18,7 @@ from energax.core import AbstractEnergy, AbstractSampler, Key, X, checks
 from energax.numerics.random import categorical
 from energax.numerics.tree import all_finite
 
-from .sites import AbstractSites
+from .sites import AbstractSites, check_sites
 
 
 class DULAState(NamedTuple):
@@ -43,7 +43,7 @@ class DULA(AbstractSampler):
         step_size: alpha, in squared units of x, > 0. A change of one site is 4 for spins, 1 for bits, 2 for categories.
 
     Raises:
-        ValueError: `step_size` is not a positive number.
+        ValueError: `sites` is no kind of site, or `step_size` not a positive number.
 
     Example:
         >>> from energax.core import FunctionEnergy
@@ -60,7 +60,8 @@ class DULA(AbstractSampler):
     step_size: float | Scalar
 
     def __check_init__(self):
-        checks.positive("DULA", "step_size", self.step_size)
+        check_sites("DULA", self.sites)
+        checks.positive("DULA", "step_size", self.step_size, ndim=0)
 
     def init(self, energy: AbstractEnergy, x: X) -> DULAState:
         return DULAState(x)

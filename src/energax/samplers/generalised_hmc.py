@@ -77,7 +77,7 @@ class GeneralisedHMC(AbstractSampler):
     jitter: float | Scalar | None = None
 
     def __check_init__(self):
-        checks.positive("GeneralisedHMC", "step_size", self.step_size)
+        checks.positive("GeneralisedHMC", "step_size", self.step_size, ndim=0)
         checks.count("GeneralisedHMC", "num_leapfrog", self.num_leapfrog)
         checks.fraction("GeneralisedHMC", "persistence", self.persistence)
         if self.jitter is not None:

@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Scalar
 from energax.core import AbstractEnergy, AbstractSampler, Key, X
 from energax.numerics.random import invert, uniforms
 
-from .sites import AbstractSites, other_energies
+from .sites import AbstractSites, check_sites, other_energies
 
 
 class GibbsState(NamedTuple):
@@ -43,6 +43,9 @@ class Gibbs(AbstractSampler):
     Args:
         sites: What values a site takes: `SPINS`, `BITS` or `CATEGORIES`.
 
+    Raises:
+        ValueError: `sites` is no kind of site.
+
     Example:
         >>> from energax.core import FunctionEnergy
         >>> from energax.samplers import SPINS
@@ -54,6 +57,9 @@ class Gibbs(AbstractSampler):
     """
 
     sites: AbstractSites
+
+    def __check_init__(self):
+        check_sites("Gibbs", self.sites)
 
     def init(self, energy: AbstractEnergy, x: X) -> GibbsState:
         return GibbsState(x, energy(x))

@@ -20,7 +20,7 @@ from energax.core import AbstractEnergy, AbstractSampler, Key, X
 from energax.numerics.random import categorical, uniform
 from energax.numerics.tree import all_finite, where
 
-from .sites import AbstractSites
+from .sites import AbstractSites, check_sites
 
 
 class GibbsWithGradientsState(NamedTuple):
@@ -48,6 +48,9 @@ class GibbsWithGradients(AbstractSampler):
     Args:
         sites: What values a site takes: `SPINS`, `BITS` or `CATEGORIES`.
 
+    Raises:
+        ValueError: `sites` is no kind of site.
+
     Example:
         >>> from energax.core import FunctionEnergy
         >>> from energax.samplers import SPINS
@@ -60,6 +63,9 @@ class GibbsWithGradients(AbstractSampler):
 
     reversible: ClassVar[bool] = True
     sites: AbstractSites
+
+    def __check_init__(self):
+        check_sites("GibbsWithGradients", self.sites)
 
     def init(self, energy: AbstractEnergy, x: X) -> GibbsWithGradientsState:
         value, gradient = jax.value_and_grad(energy)(x)

@@ -1,7 +1,7 @@
 """Hamiltonian Monte Carlo.
 
 Source: Duane et al. (1987), Hybrid Monte Carlo, doi:10.1016/0370-2693(87)91197-X;
-    Neal (2011), MCMC using Hamiltonian dynamics, arXiv:1206.1901, fig. 2.
+    Neal (2011), MCMC using Hamiltonian dynamics, arXiv:1206.1901, fig. 2;
     a length drawn anew for every trajectory: Mackenzie (1989), doi:10.1016/0370-2693(89)91212-4.
 What differs: a trajectory that ends at, or passes through, a number that is not finite is rejected, and the chain
     flagged `divergent`. The mass is the identity: `Whitened` makes another. The length varies through its step, not
@@ -68,7 +68,7 @@ class HMC(AbstractSampler):
     jitter: float | Scalar | None = None
 
     def __check_init__(self):
-        checks.positive("HMC", "step_size", self.step_size)
+        checks.positive("HMC", "step_size", self.step_size, ndim=0)
         checks.count("HMC", "num_leapfrog", self.num_leapfrog)
         if self.jitter is not None:
             checks.fraction("HMC", "jitter", self.jitter)

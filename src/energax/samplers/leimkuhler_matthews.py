@@ -56,7 +56,7 @@ class LeimkuhlerMatthews(AbstractSampler):
     step_size: float | Scalar
 
     def __check_init__(self):
-        checks.positive("LeimkuhlerMatthews", "step_size", self.step_size)
+        checks.positive("LeimkuhlerMatthews", "step_size", self.step_size, ndim=0)
 
     def init(self, energy: AbstractEnergy, x: X) -> LeimkuhlerMatthewsState:
         return LeimkuhlerMatthewsState(x, jax.tree.map(jnp.zeros_like, x))

@@ -56,7 +56,7 @@ class MALA(AbstractSampler):
     step_size: float | Scalar
 
     def __check_init__(self):
-        checks.positive("MALA", "step_size", self.step_size)
+        checks.positive("MALA", "step_size", self.step_size, ndim=0)
 
     def init(self, energy: AbstractEnergy, x: X) -> MALAState:
         value, gradient = jax.value_and_grad(energy)(x)

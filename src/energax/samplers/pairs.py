@@ -68,7 +68,7 @@ class ULAPair(AbstractPair):
     step_size: float | Scalar
 
     def __check_init__(self):
-        checks.positive("ULAPair", "step_size", self.step_size)
+        checks.positive("ULAPair", "step_size", self.step_size, ndim=0)
 
     def step(self, key: Key, energy: AbstractEnergy, x: X) -> PairStep:
         noise, here = normal_like(key, x), jax.grad(energy)(x)

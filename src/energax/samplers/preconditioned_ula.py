@@ -59,7 +59,7 @@ class PreconditionedULA(AbstractSampler):
     preconditioner: PyTree[Array | np.ndarray | float]
 
     def __check_init__(self):
-        checks.positive("PreconditionedULA", "step_size", self.step_size)
+        checks.positive("PreconditionedULA", "step_size", self.step_size, ndim=0)
         for leaf in jax.tree.leaves(self.preconditioner):
             checks.positive("PreconditionedULA", "preconditioner", leaf)
 

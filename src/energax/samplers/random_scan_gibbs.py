@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Scalar
 from energax.core import AbstractEnergy, AbstractSampler, Key, X, checks
 from energax.numerics.random import invert, uniforms
 
-from .sites import AbstractSites, other_energies
+from .sites import AbstractSites, check_sites, other_energies
 
 
 class RandomScanGibbsState(NamedTuple):
@@ -44,7 +44,7 @@ class RandomScanGibbs(AbstractSampler):
         updates: How many single-site updates make a step, >= 1; the number of sites makes it a sweep's work.
 
     Raises:
-        ValueError: `updates` is not an integer >= 1.
+        ValueError: `sites` is no kind of site, or `updates` not an integer >= 1.
 
     Example:
         >>> from energax.core import FunctionEnergy
@@ -61,6 +61,7 @@ class RandomScanGibbs(AbstractSampler):
     updates: int = 1
 
     def __check_init__(self):
+        check_sites("RandomScanGibbs", self.sites)
         checks.count("RandomScanGibbs", "updates", self.updates)
 
     def init(self, energy: AbstractEnergy, x: X) -> RandomScanGibbsState:

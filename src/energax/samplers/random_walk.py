@@ -57,7 +57,7 @@ class RandomWalk(AbstractSampler):
     step_size: float | Scalar
 
     def __check_init__(self):
-        checks.positive("RandomWalk", "step_size", self.step_size)
+        checks.positive("RandomWalk", "step_size", self.step_size, ndim=0)
 
     def init(self, energy: AbstractEnergy, x: X) -> RandomWalkState:
         return RandomWalkState(x, energy(x))

@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Scalar
 from energax.core import AbstractEnergy, AbstractSampler, Key, X, checks
 from energax.numerics.random import uniforms
 
-from .sites import AbstractSites
+from .sites import AbstractSites, check_sites
 
 
 class SiteMetropolisState(NamedTuple):
@@ -47,7 +47,7 @@ class SiteMetropolis(AbstractSampler):
         updates: How many proposals make a step, >= 1; the number of sites makes it a sweep's work.
 
     Raises:
-        ValueError: `updates` is not an integer >= 1.
+        ValueError: `sites` is no kind of site, or `updates` not an integer >= 1.
 
     Example:
         >>> from energax.core import FunctionEnergy
@@ -64,6 +64,7 @@ class SiteMetropolis(AbstractSampler):
     updates: int = 1
 
     def __check_init__(self):
+        check_sites("SiteMetropolis", self.sites)
         checks.count("SiteMetropolis", "updates", self.updates)
 
     def init(self, energy: AbstractEnergy, x: X) -> SiteMetropolisState:

@@ -8,6 +8,7 @@ kernels differentiate the energy and sweeps are products of floats; `codes` are 
 """
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -114,6 +115,12 @@ BITS = Binary(0.0, 1.0)
 """Sites in {0, 1}."""
 CATEGORIES = OneHot()
 """Sites as one-hot vectors."""
+
+
+def check_sites(owner: str, sites: Any) -> None:
+    """Raises ValueError unless `sites` is one of `SPINS`, `BITS`, `CATEGORIES` or another `AbstractSites`."""
+    if not isinstance(sites, AbstractSites):
+        raise ValueError(f"{owner}.sites must be SPINS, BITS, CATEGORIES or another AbstractSites; got {sites!r}.")
 
 
 def other_energies(

@@ -112,7 +112,7 @@ def svgd(
         (2.0, True)
     """
     checks.count("svgd", "num_steps", num_steps)
-    checks.positive("svgd", "step_size", step_size)
+    checks.positive("svgd", "step_size", step_size, ndim=0)
     if bandwidth is not None:
         checks.positive("svgd", "bandwidth", bandwidth)
     init_chains(ULA(1.0), energy, xs)  # its refusals

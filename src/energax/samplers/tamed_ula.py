@@ -54,7 +54,7 @@ class TamedULA(AbstractSampler):
     step_size: float | Scalar
 
     def __check_init__(self):
-        checks.positive("TamedULA", "step_size", self.step_size)
+        checks.positive("TamedULA", "step_size", self.step_size, ndim=0)
 
     def init(self, energy: AbstractEnergy, x: X) -> TamedULAState:
         return TamedULAState(x)

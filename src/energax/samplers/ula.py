@@ -53,7 +53,7 @@ class ULA(AbstractSampler):
     temperature: float | Scalar = eqx.field(default=1.0, kw_only=True)
 
     def __check_init__(self):
-        checks.positive("ULA", "step_size", self.step_size)
+        checks.positive("ULA", "step_size", self.step_size, ndim=0)
         checks.non_negative("ULA", "temperature", self.temperature)
 
     @classmethod
@@ -68,7 +68,7 @@ class ULA(AbstractSampler):
             >>> float(ULA.from_noise(10.0, 0.005).temperature)  # IGEBM's choice: nearly gradient descent
             1.25e-06
         """
-        checks.positive("ULA", "step_size", step_size)
+        checks.positive("ULA", "step_size", step_size, ndim=0)
         checks.non_negative("ULA", "noise", noise)
         return cls(step_size, temperature=noise**2 / (2 * step_size))
 

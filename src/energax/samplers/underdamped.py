@@ -73,8 +73,8 @@ class Underdamped(AbstractSampler):
     scheme: str = eqx.field(default="BAOAB", static=True)
 
     def __check_init__(self):
-        checks.positive("Underdamped", "step_size", self.step_size)
-        checks.positive("Underdamped", "friction", self.friction)
+        checks.positive("Underdamped", "step_size", self.step_size, ndim=0)
+        checks.positive("Underdamped", "friction", self.friction, ndim=0)
         if self.scheme not in _SCHEMES:
             raise ValueError(f"Underdamped.scheme must be one of {', '.join(_SCHEMES)}; got {self.scheme!r}.")
 
