@@ -65,8 +65,11 @@ def test_refusals():
         lambda: ising_sweep(jax.random.key(0), 8, [[0.3]]),
         lambda: ising_sweep(jax.random.key(0), 8, [0.3], chains=1),
         lambda: ising_sweep(jax.random.key(0), 7, [0.3]),
+        lambda: ising_sweep(jax.random.key(0), 66, [0.3]),
+        lambda: ising_sweep(jax.random.key(0), 8, [0.3], sweeps=15, thin=5),  # three draws
+        lambda: ising_sweep(0, 8, [0.3]),
         lambda: ising_sweep(jax.random.key(0), 8, [0.3], move="swap"),
         lambda: ising_sweep(jax.random.key(0), 8, [0.3], move="cluster", sweeps=10, thin=3),
     ):
-        with pytest.raises(ValueError, match=r"must be|must have"):
+        with pytest.raises(ValueError, match=r"ising_sweep.*must be"):
             call()

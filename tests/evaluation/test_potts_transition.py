@@ -104,7 +104,8 @@ def test_refusals():
         lambda: potts_sweep(jax.random.key(0), 1, 3, [0.3]),
         lambda: potts_sweep(jax.random.key(0), 4, 3, [0.3], chains=1),
         lambda: potts_sweep(jax.random.key(0), 4, 3, [0.3], sweeps=10, thin=3),
+        lambda: potts_sweep(jax.random.key(0), 4, 3, [0.3], sweeps=3),
         lambda: potts_sweep(jax.random.key(0), 4, 3, [0.3], move="metropolis"),
     ):
-        with pytest.raises(ValueError, match=r"must be"):
+        with pytest.raises(ValueError, match=r"potts_sweep.*must be"):
             call()

@@ -304,6 +304,7 @@ def test_overlaps_of_two_replicas():
         (lambda: potts_observables(np.ones((2, 8, 3)), None, 4), "sum to 1"),
         (lambda: overlap_observables(np.ones((2, 8, 3)), np.ones((2, 8, 4))), "must be alike"),
         (lambda: correlation_function(np.ones((2, 8, 9)), (3, 4)), r"must hold \(9,\) sites"),
+        (lambda: correlation_function(np.ones((2, 8, 1)), ()), r"along sides >= 2; got \(\)"),
         (lambda: correlation_function(np.ones((2, 8, 9)), (3, 3), axis=2), "axis must be None or 0 to 1; got 2"),
         (lambda: magnetisation(np.ones((2, 8))), "must have >= 3 axes"),
         (lambda: observe(np.eye(5)).interval(1.5), "level must lie in"),

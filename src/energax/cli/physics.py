@@ -22,7 +22,9 @@ Beta = Annotated[
 ]
 Size = Annotated[int, typer.Option(min=2, help="Side of the square torus.")]
 Chains = Annotated[int | None, typer.Option(min=2, help="Independent systems at each temperature.")]
-Sweeps = Annotated[int | None, typer.Option(min=4, help="Sweeps that are measured, a multiple of --thin.")]
+Sweeps = Annotated[
+    int | None, typer.Option(min=4, help="Sweeps that are measured, a multiple of --thin, four times it at least.")
+]
 BurnIn = Annotated[int | None, typer.Option(min=0, help="Sweeps before.")]
 Thin = Annotated[int | None, typer.Option(min=1, help="Sweeps a measurement.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="The folder to write to (runs/physics-... if left out).")]

@@ -20,7 +20,7 @@ from energax.energies import Ising, ising_plane, ising_torus, ising_torus_magnet
 from energax.samplers import SwendsenWang, Wolff, multispin
 
 from .spins import spin_observables
-from .temperature_sweep import Curve, Exact, SweepRow, chain_sweep, in_units, inverse_temperatures
+from .temperature_sweep import Curve, Exact, SweepRow, chain_sweep, check_plan, in_units, inverse_temperatures
 
 MOST_SIDE = 8
 """Side up to which the exact law of the magnetisation of the finite torus is asked for."""
@@ -47,7 +47,7 @@ def ising_sweep(
         move: "local": heat bath, 32 spins a word, from all spins up; "cluster": Swendsen-Wang, or "wolff": one cluster
             a step; both start half of the chains from all spins up and half from spins at random.
         chains: Independent lattices a temperature, >= 2.
-        sweeps: Sweeps (steps of the kernel) that are measured, a multiple of `thin`.
+        sweeps: Sweeps (steps of the kernel) that are measured, a multiple of `thin`, >= 4 `thin`.
         burn_in: Sweeps before, >= 0.
         thin: Sweeps a measurement, >= 1.
 
@@ -64,10 +64,16 @@ def ising_sweep(
         True
     """
     couplings = inverse_temperatures("ising_sweep", betas)
-    checks.count("ising_sweep", "chains", chains, least=2)
+    checks.typed_key("ising_sweep", key)
     checks.count("ising_sweep", "size", size, least=2)
     if move not in MOVES:
         raise ValueError(f"ising_sweep.move must be one of {', '.join(MOVES)}; got {move!r}.")
+    if move == "local" and (size % 2 or (size > 64 and size % 64)):
+        raise ValueError(
+            f"ising_sweep.size must be even, up to 64 or a multiple of 64, for local moves; got {size}. Clusters "
+            "(move 'cluster' or 'wolff') take any."
+        )
+    check_plan("ising_sweep", chains, sweeps, burn_in, thin)
     plan = {"sweeps": sweeps, "burn_in": burn_in, "thin": thin}
     draws = _local if move == "local" else _cluster
     found = draws(key, size, couplings, chains, move, plan)

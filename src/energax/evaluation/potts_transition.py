@@ -33,7 +33,7 @@ from energax.energies import (
 from energax.samplers import CATEGORIES, CheckerboardGibbs, SwendsenWang, Wolff, colouring
 
 from .spins import potts_observables
-from .temperature_sweep import Curve, Exact, SweepRow, chain_sweep, in_units, inverse_temperatures
+from .temperature_sweep import Curve, Exact, SweepRow, chain_sweep, check_plan, in_units, inverse_temperatures
 
 MOST_ROWS = 1024
 """Rows of the transfer matrix, states^size, up to which the torus is asked for."""
@@ -65,7 +65,7 @@ def potts_sweep(
         betas: Inverse temperatures in units of 1 / J, > 0.
         move: "cluster": Swendsen-Wang; "local": heat bath by colours; "wolff": one cluster a step.
         chains: Independent lattices a temperature, >= 2.
-        sweeps: Sweeps (steps of the kernel) that are measured, a multiple of `thin`.
+        sweeps: Sweeps (steps of the kernel) that are measured, a multiple of `thin`, >= 4 `thin`.
         burn_in: Sweeps before, >= 0.
         thin: Sweeps a measurement, >= 1.
 
@@ -83,7 +83,7 @@ def potts_sweep(
     couplings = inverse_temperatures("potts_sweep", betas)
     checks.count("potts_sweep", "size", size, least=2)
     checks.count("potts_sweep", "states", states, least=2)
-    checks.count("potts_sweep", "chains", chains, least=2)
+    check_plan("potts_sweep", chains, sweeps, burn_in, thin)
     checks.typed_key("potts_sweep", key)
     if move not in MOVES:
         raise ValueError(f"potts_sweep.move must be one of {', '.join(MOVES)}; got {move!r}.")

@@ -35,7 +35,7 @@ from .rbm_modes import (
     rbm_averages,
     singular_modes,
 )
-from .temperature_sweep import Curve, Exact, SweepRow, inverse_temperatures, record
+from .temperature_sweep import Curve, Exact, SweepRow, check_plan, inverse_temperatures, record
 
 MACHINE = "this machine"
 
@@ -86,7 +86,7 @@ def rbm_sweep(
         betas: Inverse temperatures, > 0, no two alike.
         levels: At least so many levels has the ladder, >= 2.
         chains: Independent ladders, >= 2.
-        sweeps: Steps that are measured, a multiple of `thin`.
+        sweeps: Steps that are measured, a multiple of `thin`, >= 4 `thin`.
         burn_in: Steps before, >= 0.
         thin: Steps a measurement, >= 1.
 
@@ -101,14 +101,10 @@ def rbm_sweep(
     """
     wanted = inverse_temperatures("rbm_sweep", betas)
     checks.typed_key("rbm_sweep", key)
-    for name, value, least in (
-        ("levels", levels, 2), ("chains", chains, 2), ("sweeps", sweeps, 4), ("burn_in", burn_in, 0), ("thin", thin, 1)
-    ):  # fmt: skip
-        checks.count("rbm_sweep", name, value, least)
+    checks.count("rbm_sweep", "levels", levels, least=2)
+    check_plan("rbm_sweep", chains, sweeps, burn_in, thin)
     if len(set(wanted.tolist())) < len(wanted):
         raise ValueError(f"rbm_sweep.betas must be different numbers; got {wanted.tolist()}.")
-    if sweeps % thin:
-        raise ValueError(f"rbm_sweep.sweeps must be a multiple of thin = {thin}; got {sweeps}.")
     modes = singular_modes(model)
     minima = free_energy_minima(model) if model.weights.shape[0] <= MOST_VISIBLE else None
     ladder = ladder_of(wanted, levels)

@@ -163,7 +163,7 @@ def correlation_function(
         [-1.0, 1.0, -1.0, 1.0]
     """
     array = _draws("correlation_function", x, 3)
-    if array.ndim != 3 or array.shape[2] != int(np.prod(shape)) or min(shape) < 2:
+    if array.ndim != 3 or array.shape[2] != int(np.prod(shape)) or min(shape, default=0) < 2:
         raise ValueError(
             f"correlation_function.shape must hold {array.shape[2:]} sites along sides >= 2; got {tuple(shape)}."
         )

@@ -130,6 +130,23 @@ def chain_sweep(
     return found
 
 
+LEAST_DRAWS = 4
+"""Draws a chain that an error bar wants."""
+
+
+def check_plan(owner: str, chains: int, sweeps: int, burn_in: int, thin: int) -> None:
+    """Refuses a plan that makes no error bar, before anything is run.
+
+    Raises:
+        ValueError: A number is out of its range, `sweeps` no multiple of `thin`, or draws are too few.
+    """
+    for name, value, least in (("chains", chains, 2), ("burn_in", burn_in, 0), ("thin", thin, 1)):
+        checks.count(owner, name, value, least)
+    checks.count(owner, "sweeps", sweeps, LEAST_DRAWS * thin)
+    if sweeps % thin:
+        raise ValueError(f"{owner}.sweeps must be a multiple of thin = {thin}; got {sweeps}.")
+
+
 def inverse_temperatures(owner: str, betas: Sequence[float] | np.ndarray) -> np.ndarray:
     """`betas` as a row of numbers > 0.
 
