@@ -115,6 +115,17 @@ def test_a_refusal_of_one_estimator_leaves_the_others(monkeypatch):
     assert found.reference == "fep"
 
 
+def test_targets_that_break_the_second_law_leave_the_others():
+    wrong = jnp.full((200, 1), 3.0) + 0.1 * jax.random.normal(jax.random.key(4), (200, 1))
+    found = ledger(
+        jax.random.key(1), PATH, MALA(0.1), budget=20_000, num_chains=200, estimators=("bar", "fep"), targets=wrong
+    )  # fmt: skip
+    assert found["bar"].weak.startswith("bar: the mean forward and reverse work must sum to >= 0; got")
+    assert not np.isfinite(found["bar"].log_z)
+    assert found.agree
+    assert found.reference == "fep"
+
+
 def test_a_map_that_folds_is_not_judged():
     found = ledger(
         jax.random.key(1), PATH, MALA(0.1), budget=1_000, num_chains=100, estimators="escorted",
@@ -161,6 +172,7 @@ def test_mbar_along_a_path():
         ({"estimators": ()}, "ledger.estimators must name at least one estimator"),
         ({"budget": 100}, "ledger.budget must be an integer >= 512; got 100"),
         ({"threshold": 0.0}, "ledger.threshold must be > 0"),
+        ({"exact": float("nan")}, "ledger.exact must be finite; got nan"),
         ({"start": "data"}, "ledger.start must be one of exact, chains; got 'data'"),
         ({"targets": jnp.zeros((5, 3))}, "ledger.xs must hold samples shaped like the base's"),
         ({"pilot_chains": 2}, "ledger.pilot_chains must be an integer >= 8; got 2"),

@@ -185,6 +185,12 @@ def account(
     )
 
 
+def refused(name: str, refusal: ValueError, cost: Cost, samples: int) -> Account:
+    """The account of an estimator that refuses what it was given: no figures, and its own words for a weakness."""
+    nothing = account(name, math.nan, math.inf, (-math.inf, math.inf), cost, samples)
+    return replace(nothing, weak=str(refusal).rstrip("."))
+
+
 def normal(log_z: float, std_error: float, freedom: int | None = None) -> tuple[float, float]:
     """The 95 % interval of a normal estimate, or by Student's t with `freedom` degrees of freedom."""
     reach = (1.959964 if freedom is None else float(stdtrit(freedom, 0.975))) * std_error
@@ -206,17 +212,8 @@ def _of_run(name: str, run: AISResult, cost: Cost, sign: float) -> Account:
     lost = -float(jnp.mean(run.log_weights)) + sign * log_z
     ends = (float(run.interval[0]), float(run.interval[1]))
     num = run.log_weights.shape[0]
-    return account(
-        name,
-        log_z,
-        float(run.std_error),
-        ends,
-        cost,
-        num,
-        ess=float(run.ess),
-        tail=float(run.tail_index),
-        dissipation=lost,
-    )
+    ess, tail = float(run.ess), float(run.tail_index)
+    return account(name, log_z, float(run.std_error), ends, cost, num, ess=ess, tail=tail, dissipation=lost)
 
 
 def of_smc(terms: Terms) -> Account:
@@ -298,8 +295,11 @@ def _of_works(name: str, boot: Key, works: np.ndarray, cost: Cost) -> Account:
 
 def of_crooks(terms: Terms) -> Account:
     """BAR of the works of both annealed runs."""
-    found = crooks(forward_run(terms), reverse_run(terms))
     cost = _forward_cost(terms).plus(_reverse_cost(terms))
+    try:
+        found = crooks(forward_run(terms), reverse_run(terms))
+    except ValueError as refusal:  # works that break the second law, or have no weight
+        return refused("crooks", refusal, cost, 2 * terms.num_chains)
     num, joined = found.bar.num_forward + found.bar.num_reverse, found.bar
     ends = normal(-joined.delta_f, joined.std_error)
     lost = found.dissipation_forward
@@ -316,9 +316,10 @@ def of_bar(terms: Terms) -> Account:
     cost = count_evaluations(
         lambda p: (_gap_of(p, terms.betas, xs), _gap_of(p, terms.betas, terms.targets)), terms.path
     )
-    if not (np.any(np.isfinite(ahead)) and np.any(np.isfinite(back))):
-        return account("bar", math.nan, math.inf, (-math.inf, math.inf), cost, 2 * num, overlap=0.0)
-    found = bar(ahead, back)
+    try:
+        found = bar(ahead, back)
+    except ValueError as refusal:  # as of crooks: samples that are none of the target's
+        return refused("bar", refusal, cost, 2 * num)
     ends = normal(-found.delta_f, found.std_error)
     lost = float(np.mean(ahead)) - found.delta_f
     return account(
@@ -346,8 +347,7 @@ def of_mbar(terms: Terms) -> Account:
     try:
         found = mbar_along(terms.at(6), terms.path, terms.kernel, nodes=nodes, step_sizes=steps, **counts)
     except ValueError as refusal:  # draws that do not connect the nodes, or energies that are no numbers
-        nothing = account("mbar", math.nan, math.inf, (-math.inf, math.inf), cost, walkers * draws * len(nodes))
-        return replace(nothing, weak=str(refusal).rstrip("."))
+        return refused("mbar", refusal, cost, walkers * draws * len(nodes))
     log_z, error = -float(found.delta_f[-1]), float(found.std_errors[-1])
     ess = float(np.exp(-np.logaddexp.reduce(2 * found.log_weights[-1])))
     return account("mbar", log_z, error, normal(log_z, error, walkers - 1), cost, found.log_weights.shape[1], ess=ess)

@@ -155,6 +155,8 @@ def ledger(
     checks.count("ledger", "budget", budget, 2 * num_chains * steps_per_temperature)
     checks.count("ledger", "pilot_chains", pilot_chains, 8)
     checks.positive("ledger", "threshold", threshold)
+    if exact is not None:
+        checks.finite("ledger", "exact", exact)
     if start not in _STARTS:
         raise ValueError(f"ledger.start must be one of {', '.join(_STARTS)}; got {start!r}.")
     if targets is not None:
