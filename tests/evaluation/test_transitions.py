@@ -236,6 +236,10 @@ def test_what_cannot_be_followed_is_refused():
         transition_matrix(Kernel(sweep), ENERGY, XS[:4])
     with pytest.raises(ValueError, match="at most 10"):
         transition_matrix(Kernel(sweep), ENERGY, XS, most=10)
+    with pytest.raises(ValueError, match="energy must be an energy or a function of one sample; got 3"):
+        transition_matrix(Kernel(sweep), 3, XS)
+    with pytest.raises(ValueError, match=r"exactness.matrix must be .*; got \(3, 3\) and \(2,\)"):
+        exactness(np.eye(3), np.ones(2) / 2)
 
 
 def test_categories_of_one_hot_sites():

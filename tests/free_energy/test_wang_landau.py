@@ -131,6 +131,11 @@ def test_refusals():
         "flatness must lie in": lambda: wang_landau(key, energy, BITS, xs, levels, 1000, flatness=1.0),
         "num_steps must be an integer >= 1; got 0": lambda: wang_landau(key, energy, BITS, xs, levels, 0),
         "block must be an integer >= 1; got 0": lambda: wang_landau(key, energy, BITS, xs, levels, 1000, block=0),
+        "xs must be an array with samples on axis 0; got float": lambda: wang_landau(
+            key, energy, BITS, [[0.0, 1.0], [1.0, 1.0]], levels, 1000
+        ),
+        "energy must be an energy or a function": lambda: wang_landau(key, 3, BITS, xs, levels, 1000),
+        "sites must be SPINS": lambda: wang_landau(key, energy, "bits", xs, levels, 1000),
         "at least two walkers": lambda: wang_landau(key, energy, BITS, xs[:1], levels, 1000),
         "must map ONE sample to a scalar": lambda: wang_landau(key, lambda x: x, BITS, xs, levels, 1000),
     }

@@ -11,7 +11,7 @@ Fails to see slow mixing: a certificate is of the law, not of the speed. A conti
 (a momentum, replicas) must be in equilibrium from its first step on, whatever x it begins at: else it fails here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -19,6 +19,7 @@ import numpy as np
 
 from energax.core import AbstractSampler, checks
 from energax.samplers import AbstractSites, advance, init_chains
+from energax.samplers.sites import check_sites
 
 from .analytic import Analytic, analytic_targets
 from .certificate import SIGMAS, Certificate, Row, error, fact, score, sigmas, worst_of
@@ -58,11 +59,12 @@ def certify(
         extend: (kernel, target) -> (every state, what labels it, its probabilities), for a discrete kernel whose state
             is more than x, such as levels of temperature.
         variance: (kernel, s^2) -> the variance that an inexact continuous kernel has on a Gaussian of variance s^2.
-        num_chains: Chains a target; a bias of 0.8 standard deviations / sqrt(num_chains) is seen half of the time.
+        num_chains: Chains a target; a bias of 4 standard deviations / sqrt(num_chains) is seen half of the time, and by
+            the paired scores less, as far as a chain still remembers its start.
 
     Raises:
         ValueError: The kernel is none, has continuous noise on a discrete target, or cannot be followed; detailed
-            balance is claimed for a continuous one.
+            balance is claimed for a continuous one; sites, targets or seeds are none.
 
     Example:
         >>> from energax.samplers import SPINS, Gibbs
@@ -73,8 +75,15 @@ def certify(
         raise ValueError(f"certify.kernel must be a sampler or a function that makes one; got {kernel!r}.")
     checks.count("certify", "num_chains", num_chains, least=1000)
     sites = sites if sites is not None else getattr(kernel, "sites", None)
-    discrete = isinstance(sites, AbstractSites) or (on is not None and isinstance(on[0], Enumerable))
+    if sites is not None:
+        check_sites("certify", sites)
+    discrete = sites is not None or (bool(on) and isinstance(on[0], Enumerable))  # type: ignore[index]
+    kind = Enumerable if discrete else Analytic
+    if on is not None and not (on and all(isinstance(target, kind) for target in on)):
+        raise ValueError(f"certify.on must hold {kind.__name__} targets, at least one; got {_kinds(on)}.")
     make = _maker(kernel)
+    if not isinstance(seeds, Iterable):
+        raise ValueError(f"certify.seeds must be a row of integers >= 0, such as (0,); got {seeds!r}.")
     seeds = tuple(checks.count("certify", "seeds", seed, least=0) for seed in seeds)
     if not seeds:
         raise ValueError("certify.seeds must be one or more; got none.")
@@ -105,6 +114,10 @@ def certify(
     # a kernel over more than x may be exact there, and only there
     exact = bool(samplers[0].exact) or extend is not None
     return Certificate(title, exact, used, tuple(rows))
+
+
+def _kinds(targets: Sequence) -> str:
+    return ", ".join(dict.fromkeys(type(target).__name__ for target in targets)) or "none"
 
 
 def _maker(kernel) -> Callable[[Any], AbstractSampler]:

@@ -121,6 +121,8 @@ def transition_matrix(
         >>> found.matrix.round(12).tolist()
         [[0.666666666667, 0.333333333333], [1.0, 0.0]]
     """
+    if not callable(energy):
+        raise ValueError(f"transition_matrix.energy must be an energy or a function of one sample; got {energy!r}.")
     if not isinstance(energy, AbstractEnergy):
         energy = FunctionEnergy(energy)
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"), warnings.catch_warnings():
@@ -140,11 +142,18 @@ def exactness(matrix: np.ndarray, target: np.ndarray) -> Exactness:
         matrix: [states, states].
         target: Probabilities [states].
 
+    Raises:
+        ValueError: Shapes do not fit.
+
     Example:
         >>> found = exactness(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([2 / 3, 1 / 3]))
         >>> found.connected, round(found.invariance, 12), round(found.total_variation, 12)
         (True, 0.0, 0.0)
     """
+    if matrix.ndim != 2 or matrix.shape != target.shape * 2:
+        raise ValueError(
+            f"exactness.matrix must be [states, states] beside target [states]; got {matrix.shape} and {target.shape}."
+        )
     flow = target[:, None] * matrix
     return Exactness(
         rows=float(np.abs(matrix.sum(1) - 1.0).max()),

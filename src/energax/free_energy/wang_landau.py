@@ -25,7 +25,7 @@ from jaxtyping import Array, Bool, Float, Int, Scalar
 from energax.core import AbstractEnergy, FunctionEnergy, Key, X, checks
 from energax.numerics.logspace import LogMean, log_mean_exp_error
 from energax.numerics.random import chain_keys, step_key, uniforms
-from energax.samplers.sites import AbstractSites
+from energax.samplers.sites import AbstractSites, check_sites
 
 
 class WangLandauResult(eqx.Module):
@@ -108,7 +108,7 @@ def wang_landau(
         block: Proposals between two looks at the histogram, >= 1; None for 100 a level.
 
     Raises:
-        ValueError: `levels` do not ascend, a start's energy is out of range, or a number is.
+        ValueError: `energy` or `sites` is none, `levels` do not ascend, or a start's energy or a number is out of range.
 
     Example:
         >>> from energax.samplers import BITS
@@ -120,12 +120,15 @@ def wang_landau(
     owner = "wang_landau"
     checks.typed_key(owner, key)
     checks.fraction(owner, "flatness", flatness)
+    check_sites(owner, sites)
+    if not callable(energy):
+        raise ValueError(f"{owner}.energy must be an energy or a function of one sample; got {energy!r}.")
     energy = energy if isinstance(energy, AbstractEnergy) else FunctionEnergy(energy)
+    for leaf in jax.tree.leaves(xs):
+        checks.samples(owner, "xs", leaf)
     rows = {leaf.shape[0] for leaf in jax.tree.leaves(xs)}
     if len(rows) != 1 or min(rows) < 2:
         raise ValueError(f"{owner}.xs must hold at least two walkers on axis 0 of every leaf; got {sorted(rows)}.")
-    for leaf in jax.tree.leaves(xs):
-        checks.samples(owner, "xs", leaf)
     levels = _levels(owner, levels)
     block = 100 * len(levels) if block is None else checks.count(owner, "block", block)
     blocks = max(1, checks.count(owner, "num_steps", num_steps) // block)
