@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Scalar
 
-from energax.core import AbstractEnergy, AbstractPath, AbstractSampler, Key, X
+from energax.core import AbstractEnergy, AbstractPath, AbstractSampler, Key, X, checks
 from energax.numerics.logspace import HEAVY_TAIL, effective_sample_size, log_mean_exp_error, tail_index
 from energax.numerics.random import chain_keys
 from energax.samplers import advance, init_chains
@@ -318,14 +318,31 @@ def bootstrap_interval(
 def resample(key: Key, result: AISResult, num: int) -> X:
     """`num` unweighted positions from a forward run by systematic resampling: what the model's AIS samples look like.
 
+    Args:
+        key: One typed key; it is used up.
+        result: A forward run.
+        num: How many, >= 1; more than `result.ess` are copies of each other.
+
     Raises:
-        ValueError: `result` is a reverse run, or its weights are not finite.
+        ValueError: `result` is a reverse run, its weights are not finite or all 0, or `num` is no count.
+
+    Example:
+        >>> from energax.core import GeometricPath
+        >>> from energax.energies import Gaussian, standard_normal
+        >>> from energax.samplers import MALA
+        >>> path = GeometricPath(standard_normal(1), Gaussian(jnp.ones(1), 0.5))
+        >>> found = ais(jax.random.key(0), path, MALA(0.5), num_chains=128, num_temperatures=50)
+        >>> resample(jax.random.key(1), found, 10).shape
+        (10, 1)
     """
+    checks.typed_key("resample", key)
+    checks.count("resample", "num", num)
     if result.direction != "forward":
         raise ValueError("resample.result must be a forward run; got a reverse run, whose weights belong to the base.")
     weights = np.asarray(jnp.exp(result.log_weights - jnp.max(result.log_weights)), np.float64)
     if not np.all(np.isfinite(weights)):
-        raise ValueError(f"resample.result must have finite weights; got {int(result.non_finite)} that are not.")
+        got = f"{int(result.non_finite)} that are not, and {int(result.dead)} at exactly 0, of {len(weights)}"
+        raise ValueError(f"resample.result must have finite weights that are not all 0; got {got}.")
     points = (float(jax.random.uniform(key)) + np.arange(num)) / num
     index = np.searchsorted(np.cumsum(weights / weights.sum()), points).clip(max=len(weights) - 1)
     return jax.tree.map(lambda leaf: leaf[jnp.asarray(index)], result.x)

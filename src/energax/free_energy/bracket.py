@@ -85,6 +85,21 @@ def bracket(
 
     Raises:
         ValueError: A run is of the other direction, or a number is out of range.
+
+    Example:
+        >>> import jax
+        >>> from energax.core import GeometricPath
+        >>> from energax.energies import DoubleWell, standard_normal
+        >>> from energax.free_energy import ais, reverse_ais
+        >>> from energax.samplers import MALA
+        >>> wells, keys = DoubleWell(2.0, tilt=0.5), jax.random.split(jax.random.key(0), 3)
+        >>> path = GeometricPath(standard_normal(1), wells)
+        >>> up = ais(keys[0], path, MALA(0.1), num_chains=200, num_temperatures=50)
+        >>> plan = {"betas": up.betas, "step_sizes": up.step_sizes}
+        >>> xs = jax.vmap(wells.sample)(jax.random.split(keys[1], 200))
+        >>> found = bracket(up, reverse_ais(keys[2], path, MALA(0.1), xs, start="exact", **plan), width=3.0)
+        >>> found.contains(float(wells.log_z())), found.strict, found.verdict
+        (True, True, ())
     """
     checks.positive("bracket", "tolerance", tolerance)
     checks.non_negative("bracket", "width", width)

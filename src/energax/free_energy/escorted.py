@@ -53,7 +53,16 @@ class EscortedWorks(eqx.Module):
 
 
 def euler(drift: Callable[[X, Scalar], X]) -> Escort:
-    """The map x -> x + (there - here) b(x, here) of a drift b(x, s), in units of x per unit of s."""
+    """The map x -> x + (there - here) b(x, here) of a drift.
+
+    Args:
+        drift: b(x, s) of one sample, in units of x per unit of s; a step folds where it is longer than 1 / its
+            Lipschitz constant.
+
+    Example:
+        >>> euler(lambda x, s: 3.0 * jnp.ones_like(x))(jnp.zeros(2), jnp.array(0.5), jnp.array(0.75)).tolist()
+        [0.75, 0.75]
+    """
 
     def escort(x: X, here: Scalar, there: Scalar) -> X:
         return jax.tree.map(lambda u, b: u + (there - here).astype(u.dtype) * b, x, drift(x, here))
@@ -100,6 +109,8 @@ def escorted(
         (True, True)
     """
     dtype = doors.run("escorted", key, path, kernel, num_chains, steps_per_temperature, pairs=True)
+    if not callable(escort):
+        raise ValueError(f"escorted.escort must be a function y = phi(x, here, there); got {escort!r}.")
     protocol, steps = protocol_of("escorted", betas, num_temperatures, step_sizes, dtype)
     x = eqx.filter_eval_shape(path.base.sample, jax.random.key(0))
     one = jax.ShapeDtypeStruct((), dtype)

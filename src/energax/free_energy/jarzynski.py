@@ -123,6 +123,19 @@ def reverse_jarzynski(
 
     Raises:
         ValueError: As `jarzynski`; the sampler is not reversible; `xs` is no stack of samples shaped like the base's.
+
+    Example:
+        >>> from energax.core import GeometricPath
+        >>> from energax.energies import Gaussian, standard_normal
+        >>> from energax.free_energy import perturbation
+        >>> from energax.samplers import ULAPair
+        >>> target = Gaussian(jnp.ones(1), 0.5)
+        >>> ends = jax.vmap(target.sample)(jax.random.split(jax.random.key(2), 1000))
+        >>> path = GeometricPath(standard_normal(1), target)
+        >>> found = reverse_jarzynski(jax.random.key(0), path, ULAPair(0.05), ends)
+        >>> free = perturbation(jax.random.key(1), found, direction="reverse")
+        >>> abs(free.delta_f + float(target.log_z())) < 4 * free.std_error
+        True
     """
     num = doors.starts("reverse_jarzynski", path, xs)
     dtype = doors.run("reverse_jarzynski", key, path, kernel, num, steps_per_temperature, pairs=True)
