@@ -108,7 +108,7 @@ def wang_landau(
         block: Proposals between two looks at the histogram, >= 1; None for 100 a level.
 
     Raises:
-        ValueError: `energy` or `sites` is none, `levels` do not ascend, or a start's energy or a number is out of range.
+        ValueError: `energy` or `sites` is none, `levels` do not ascend, a start's energy or a number is out of range.
 
     Example:
         >>> from energax.samplers import BITS
