@@ -90,7 +90,7 @@ def test_a_toy_and_a_rule_are_enough_words():
         (["objective=replay_sgld", "objective.buffer_size=3"], r"buffer_size must be >= objective.num_chains \(256\)"),
         (
             ["objective=improved_cd", "objective.num_samples=600"],
-            r"must be <= objective.num_chains \(512\)",
+            r"must be <= objective.num_chains \(256\)",
         ),
         (["objective=jarzynski", "objective.num_groups=7"], r"num_chains must be a multiple of objective.num_groups"),
         (["objective=annealed_denoising", "objective.start=0.01"], r"objective.start must be > objective.end \(0.05\)"),

@@ -86,15 +86,15 @@ class ReplaySGLD(_Likelihood):
 
     method: ClassVar[str] = "PersistentCD"
     kind: Literal["replay_sgld"] = "replay_sgld"
-    num_steps: Count = 10
+    num_steps: Count = 20
     """Langevin steps of each walker that moves, per training step."""
     num_chains: Count = 256
     """Walkers that move in each training step."""
-    buffer_size: Count = 10_000
-    """Walkers that are kept."""
-    restart: HalfOpenUnit = 0.05
-    """Fraction of walkers born anew each step."""
-    step_size: Positive = 0.01
+    buffer_size: Count = 2048
+    """Walkers that are kept. Those that rest lag behind the model: the paper's 10,000 want a slow learning rate."""
+    restart: HalfOpenUnit = 0.01
+    """Fraction of walkers born anew each step; the paper's 0.05 wants walks that reach the data from the base."""
+    step_size: Positive = 0.002
     """Step size h of the walkers, in squared units of x (noise sd is sqrt(2 h temperature))."""
     temperature: Positive = 1.0
     """Of the walkers. Below 1, as in the paper, another model is trained than the one that is measured."""
@@ -129,14 +129,14 @@ class ImprovedCD(_Likelihood):
 
     method: ClassVar[str] = "ImprovedCD"
     kind: Literal["improved_cd"] = "improved_cd"
-    num_steps: Count = 5
+    num_steps: Count = 20
     """Langevin steps of each walker per training step."""
-    num_chains: Count = 512
+    num_chains: Count = 256
     """Walkers that move in each training step."""
-    step_size: Positive = 0.01
+    step_size: Positive = 0.002
     """Step size h of the walkers, in squared units of x."""
-    num_samples: Count = 64
-    """Walkers through whose next step the gradient goes, at most num_chains."""
+    num_samples: Count = 256
+    """Walkers through whose next step the gradient goes, at most num_chains. In the plane few are mostly noise."""
     kl_weight: NonNegative = 1.0
     """Weight of the term through the step."""
     entropy_weight: NonNegative = 1.0

@@ -169,8 +169,8 @@ class KernelStein(_SamplingFree):
 
     method: ClassVar[str] = "KernelStein"
     kind: Literal["kernel_stein"] = "kernel_stein"
-    width: Positive = 1.0
-    """Of the kernel, in the model's coordinates; the median distance between data is usual."""
+    width: Positive = 0.2
+    """Of the kernel, in the model's coordinates: the finest structure's; of whitened pixels some units."""
 
 
 class LearnedStein(_SamplingFree):
@@ -178,11 +178,11 @@ class LearnedStein(_SamplingFree):
 
     method: ClassVar[str] = "LearnedStein"
     kind: Literal["learned_stein"] = "learned_stein"
-    penalty: Positive = 1.0
-    """Weight of the critic's size."""
+    penalty: Positive = 10.0
+    """Weight of the critic's size: the larger, the smaller the critic, and the sooner it follows."""
     num_slices: Count = 1
     """Directions a sample for the critic's divergence."""
-    critic_steps: Annotated[int, Number, Field(ge=1, le=100)] = 3
+    critic_steps: Annotated[int, Number, Field(ge=1, le=100)] = 5
     """Turns of the critic in each training step, before the energy's one."""
     critic_width: Annotated[int, Number, Field(ge=1, le=65536)] = 64
     """Units of each of its two hidden layers."""
