@@ -74,9 +74,10 @@ def certify(
     if not isinstance(kernel, AbstractSampler) and not callable(kernel):
         raise ValueError(f"certify.kernel must be a sampler or a function that makes one; got {kernel!r}.")
     checks.count("certify", "num_chains", num_chains, least=1000)
-    sites = sites if sites is not None else getattr(kernel, "sites", None)
     if sites is not None:
         check_sites("certify", sites)
+    elif isinstance(getattr(kernel, "sites", None), AbstractSites):
+        sites = kernel.sites  # type: ignore[union-attr]
     discrete = sites is not None or (bool(on) and isinstance(on[0], Enumerable))  # type: ignore[index]
     kind = Enumerable if discrete else Analytic
     if on is not None and not (on and all(isinstance(target, kind) for target in on)):
