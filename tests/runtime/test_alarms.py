@@ -127,6 +127,10 @@ BAD = {
     "annealing without overlap": (_now_and_then("ess_fraction", 0.02), {"ess"}),
     "chains not mixed": (_now_and_then("rhat", 1.2), {"rhat"}),
     "walkers refreshed before they forget": (_now_and_then("clone_correlation", 0.9), {"clones"}),
+    "drivers flattered by their model": (
+        lambda seed: _after({**healthy(seed), "self_influence": np.full(STEPS, 0.3)}, "self_influence", 4.0),
+        {"self-influence"},
+    ),
     "over-training": (_now_and_then("held_out_gap", 9.0), {"held-out"}),
     "gap blows up": (lambda seed: _after(healthy(seed), "gap", -_grow(1, 3e5)), {"gap"}),
     "score matching blows up": (lambda seed: _after(healthy(seed, kind="dsm"), "loss", _grow(1, 1e6)), {"gap"}),
@@ -156,6 +160,13 @@ def test_known_failures_are_called_within_a_tenth_of_the_run(name):
 def test_hopeless_runs_are_stopped(name):
     alarms = Watchdog().look(np.arange(STEPS), BAD[name][0](0))
     assert "stop" in {alarm.severity for alarm in alarms}
+
+
+def test_a_rate_that_blows_up_at_once_is_called_before_there_is_a_median():
+    trace = healthy(0)
+    trace["grad_norm"][2:6] *= 1e5
+    alarms = Watchdog().look(np.arange(STEPS), trace)
+    assert [(alarm.name, alarm.step) for alarm in alarms] == [("gradient", 2)]
 
 
 def test_every_rule_is_covered():

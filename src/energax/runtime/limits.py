@@ -33,6 +33,7 @@ class Settings:
         temperature: The temperature that the recipe declares, or None: then any other than 1 is only warned of.
         held_out_gap: Nats by which held-out data may lie higher than training data.
         clone_correlation: Correlation of walkers' energies between two refreshes of the driving half.
+        self_influence: Nats by which the log Z of the walkers that drive may differ from that of the held-out ones.
         mode_tv: Total variation between the mode (or class) frequencies of walkers and data.
         log_z_spread: Nats by which two routes to log Z may differ.
         ess_fraction: Effective over actual sample size, in (0, 1).
@@ -53,6 +54,7 @@ class Settings:
     temperature: float | None = None
     held_out_gap: float = 6.0
     clone_correlation: float = 0.5
+    self_influence: float = 2.0
     mode_tv: float = 0.3
     log_z_spread: float = 1.0
     ess_fraction: float = 0.05

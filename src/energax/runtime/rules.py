@@ -48,15 +48,22 @@ def non_finite(row: Row, memory: Memory, settings: Settings) -> Finding | None:
 
 
 def gradient(row: Row, memory: Memory, settings: Settings) -> Finding | None:
-    """A gradient far above its running median."""
+    """A gradient far above its running median; while that is not known yet, ten times as far above the first."""
     value = _known(row, "grad_norm")
     if value is None or _refused(row):
         return None
     trusted = memory.total >= settings.warm_up
     median = memory.scale(value, 0.5)
-    streak = memory.count(trusted and value > settings.gradient_ratio * median > 0)
+    if memory.last is None:
+        memory.last = value
+    limit = settings.gradient_ratio * (median if trusted else 10.0 * memory.last)
+    streak = memory.count(value > limit > 0)
     if not streak:
         return None
+    if not trusted:
+        return Finding(
+            "warn", f"The gradient norm is {value:.3g}, {value / memory.last:.3g} times that of the first step."
+        )
     said = f"The gradient norm is {value:.3g}, {value / median:.3g} times its median so far ({median:.3g})"
     if streak >= max(3, settings.patience // 5):
         return Finding("stop", f"{said}, for {streak:.0f} steps in a row.")
@@ -175,6 +182,19 @@ def step_collapse(row: Row, memory: Memory, settings: Settings) -> Finding | Non
     return Finding("warn", f"The step size has fallen to {value:.3g}; it was {memory.largest:.3g}.")
 
 
+def self_influence(row: Row, memory: Memory, settings: Settings) -> Finding | None:
+    """Walkers that drive the gradient and walkers that never do tell two values of log Z, for longer than a spike."""
+    value = _known(row, "self_influence")
+    streak = memory.count(value is not None and abs(value) > settings.self_influence)
+    if value is None or streak < settings.patience:
+        return None
+    return Finding(
+        "warn",
+        f"Walkers that drive the gradient tell a log Z {value:+.2g} nats off that of the held-out ones, for "
+        f"{streak:.0f} steps (> {settings.self_influence:g}).",
+    )
+
+
 def beyond(
     name: str, limit: str, said: str, *, under: bool = False
 ) -> Callable[[Row, Memory, Settings], Finding | None]:
@@ -261,6 +281,11 @@ RULES: dict[str, Rule] = {
                "Walkers resemble themselves at the last refresh: energies correlate by {value:.2g} (> {bound:g})."),
         "Refreshed walkers are still copies of the held-out ones, so that log Z and the gradient are biased again: "
         "raise refresh (100 to 150 steps is usual), or move the walkers further in a step.",
+    ),
+    "self-influence": Rule(
+        ("self_influence",), self_influence,
+        "The model flatters its own walkers, and the gradient is biased by as much: refresh the drivers more often "
+        "(refresh 100), take more walkers, lower the learning rate or let it rise slowly (warmup).",
     ),
     "log-z": Rule(
         ("log_z_spread",),
