@@ -7,6 +7,7 @@ import pytest
 
 from energax.report import RunFolder, gather
 from energax.report.gather import as_images, curve, number
+from energax.report.tables import labels_table
 
 
 def test_whole_run(image_run):
@@ -56,6 +57,22 @@ def test_arrays_without_pickle_and_without_numbers(tmp_path):
     run = gather(tmp_path)
     assert list(run.arrays) == ["good"]
     assert any("evil, words" in sentence for sentence in run.missing)
+
+
+def test_of_several_phases_the_energys_is_told_and_not_its_critics():
+    assert curve([{"step": 1, "critic-1/loss": 1.0, "energy/loss": 2.0}], "loss")[1].tolist() == [2.0]
+    assert curve([{"step": 1, "classes/loss": 1.0, "loss": 3.0}], "loss")[1].tolist() == [3.0]
+
+
+def test_the_classes_of_a_classifiers_energy_are_told_where_there_are_some():
+    sides = {f"{name}_{side}": value for side, value in (("test", 0.5), ("train", 0.75)) for name in
+             ("accuracy", "cross_entropy")}  # fmt: skip
+    table = labels_table({"labels": sides})
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["held out", "0.500", "0.500"],
+        ["training", "0.750", "0.750"],
+    ]
+    assert labels_table({}) is None
 
 
 def test_curve_finds_a_phase_metric_and_keeps_nan():

@@ -15,6 +15,7 @@ from .tables import (
     alarms_table,
     chain_tables,
     density_table,
+    labels_table,
     likelihood_table,
     log_z_table,
     metrics_table,
@@ -97,7 +98,11 @@ def _likelihood(run: RunFolder) -> Chapter:
         "A likelihood needs log Z, which can only be estimated. Believe it when two routes agree, when a longer run "
         "does not move it, and when enough chains carry the weight.",
         [lambda: [log_z_panel(run.evaluation)], lambda: [likelihood_panel(run.evaluation)]],
-        [lambda: [log_z_table(run.evaluation)], lambda: [likelihood_table(run.evaluation)]],
+        [
+            lambda: [log_z_table(run.evaluation)],
+            lambda: [likelihood_table(run.evaluation)],
+            lambda: [labels_table(run.evaluation)],
+        ],
         "Neither log Z nor a likelihood was estimated.",
         _remarks(run.evaluation),
     )

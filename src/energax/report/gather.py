@@ -159,7 +159,7 @@ def as_images(run: RunFolder, x: np.ndarray) -> np.ndarray | None:
 def _lookup(row: Mapping[str, Any], name: str) -> float | None:
     if name in row:
         return number(row[name])
-    for key, value in row.items():
+    for key, value in sorted(row.items(), reverse=True):  # of several phases the last: the energy's, not its critic's
         if isinstance(key, str) and key.replace(".", "/").rsplit("/", 1)[-1] == name:
             return number(value)
     return None

@@ -131,6 +131,21 @@ def likelihood_table(evaluation: Mapping[str, Any]) -> Table | None:
     )
 
 
+def labels_table(evaluation: Mapping[str, Any]) -> Table | None:
+    """Of a classifier's energy: how well p(y | x) tells the classes."""
+    labels = section(evaluation, "labels")
+    rows = tuple(
+        (
+            Cell(name),
+            Cell(_fixed(number(labels.get(f"accuracy_{side}")), 3)),
+            Cell(_fixed(number(labels.get(f"cross_entropy_{side}")), 3)),
+        )
+        for name, side in (("held out", "test"), ("training", "train"))
+    )
+    caption = "The classes by p(y | x): share of rows whose likeliest class is theirs, and cross-entropy."
+    return Table("labels-table", caption, ("Rows", "Accuracy", "Cross-entropy (nats)"), rows) if labels else None
+
+
 def ood_tables(evaluation: Mapping[str, Any]) -> list[Table]:
     """AUROC, AUPR and FPR95 by set and score; the best score of each set is marked, also when it is a baseline."""
     ood = section(evaluation, "ood")

@@ -38,6 +38,7 @@ def training_panels(rows: Rows) -> list[Panel]:
         rows: Rows of metrics.jsonl by rising step.
     """
     makers = (
+        _log_likelihood,
         _gap,
         _held_out,
         _energies,
@@ -47,6 +48,7 @@ def training_panels(rows: Rows) -> list[Panel]:
         _temperature,
         _ages,
         _walkers,
+        _log_z,
         _score_norm,
         _loss,
     )
@@ -70,6 +72,30 @@ def _gap(rows: Rows) -> Panel | None:
         "the data to the model; a gap that runs away means that training has diverged.",
         f"Energy gap against training step. {_ends(rows, 'gap')}",
         paint,
+    )
+
+
+def _log_likelihood(rows: Rows) -> Panel | None:
+    return _single(
+        rows,
+        "log_likelihood",
+        "Log-likelihood",
+        "log-likelihood (nats)",
+        GREEN,
+        "Mean log-likelihood of each batch by the log Z of the auditors, the walkers that never drive the gradient. "
+        "This is a signal of progress, as far as their error bar and their effective number go.",
+    )
+
+
+def _log_z(rows: Rows) -> Panel | None:
+    return _single(
+        rows,
+        "log_z",
+        "log Z of the training rule",
+        "log Z (nats)",
+        PURPLE,
+        "log Z as the rule itself tells it. Where the energy carries its own log Z it goes to 0; elsewhere it is that "
+        "of the model in training, which the averaged model that is measured follows.",
     )
 
 

@@ -10,8 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TextIO
 
 ROWS = (
+    ("log_likelihood", "log-likelihood", "of the batch in nats, by the log Z of walkers that never drive"),
     ("gap", "energy gap", "mean E(data) - mean E(walkers), nats; near 0 when the model fits"),
     ("loss", "loss", "what is minimised"),
+    ("log_z", "log Z", "as the rule itself tells it, nats"),
+    ("noise_ess", "noise ESS", "effective fraction of the noise as draws of the model; near 0 it is too far away"),
+    ("accuracy", "accuracy", "of the classes that the rule tells apart"),
     ("acceptance", "acceptance", "of the Metropolis test; 0.6 to 0.9 is healthy"),
     ("step_size", "step size", "of the sampler"),
     ("temperature", "temperature", "sigma^2 / (2 eta) of the walkers; 1 samples the model itself"),
@@ -21,6 +25,17 @@ ROWS = (
     ("grad_norm", "gradient", "global norm before clipping"),
 )
 """Metrics that are shown where a run has them: (key, label, what it means)."""
+
+
+def shown(metrics: Mapping[str, float], key: str) -> float | None:
+    """A metric by its name, else that of the last phase which has it, else None.
+
+    >>> shown({"critic/loss": 1.0, "energy/loss": 2.0}, "loss")
+    2.0
+    """
+    if key in metrics:
+        return metrics[key]
+    return next((metrics[name] for name in sorted(metrics, reverse=True) if name.rpartition("/")[2] == key), None)
 
 
 class AlarmLike(Protocol):
@@ -133,9 +148,10 @@ class PlainDisplay:
         if self._last is not None and now - self._last < self.interval and step < self.total:
             return
         self._last = now
-        shown = [f"{label} {number(metrics[key])}" for key, label, _ in ROWS if key in metrics]
+        found = [(label, shown(metrics, key)) for key, label, _ in ROWS]
+        told = [f"{label} {number(value)}" for label, value in found if value is not None]
         head = f"step {step}/{self.total}  {rate:.1f} step/s  ETA {left(step, self.total, rate)}"
-        self._line("  ".join([head, *shown]))
+        self._line("  ".join([head, *told]))
 
     def alarm(self, alarm: AlarmLike) -> None:
         """One line."""
@@ -227,10 +243,9 @@ class RichDisplay:
         for _ in range(4):
             table.add_column(no_wrap=True)
         for key, label, meaning in ROWS:
-            if key in metrics:
-                table.add_row(
-                    f"  {label}", number(metrics[key]), self._arrow(key, metrics[key]), f"[dim]{meaning}[/dim]"
-                )
+            value = shown(metrics, key)
+            if value is not None:
+                table.add_row(f"  {label}", number(value), self._arrow(key, value), f"[dim]{meaning}[/dim]")
         if self._alarms:
             names = ", ".join(sorted({alarm.name for alarm in self._alarms}))
             table.add_row(
@@ -239,7 +254,7 @@ class RichDisplay:
         return Group(self._bar, table)
 
     def _arrow(self, key: str, value: float) -> str:
-        before = self._before.get(key)
+        before = shown(self._before, key)
         if before is None or value == before:
             return " "
         return "[dim]↑[/dim]" if value > before else "[dim]↓[/dim]"
