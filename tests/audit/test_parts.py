@@ -19,8 +19,21 @@ from energax.evaluation import energy_values
 
 MARKED = FunctionEnergy(lambda x: 0.5 * jnp.sum(x**2) + 0.0 * jax.lax.lgamma(1.0 + jnp.sum(x**2)))
 """An energy whose every evaluation leaves one lgamma in the program."""
-COUNTED = ("cd", "conditional_nce", "energy_discrepancy", "jarzynski", "nce", "pcd", "ranking_nce", "self_normalised")
-TWICE = {"cd": 1, "pcd": 1, "jarzynski": 2}
+COUNTED = (
+    "cd",
+    "conditional_nce",
+    "energy_discrepancy",
+    "fast_weights",
+    "finite_difference",
+    "jarzynski",
+    "nce",
+    "pcd",
+    "ranking_nce",
+    "self_normalised",
+    "short_run",
+    "tempered",
+)
+TWICE = {"cd": 1, "fast_weights": 1, "pcd": 1, "jarzynski": 2, "short_run": 1}
 NEIGHBOURS = ("concrete_score", "minimum_probability_flow", "pseudolikelihood", "ratio_matching")
 
 

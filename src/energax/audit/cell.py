@@ -133,7 +133,8 @@ def train(
     first, second = jax.random.split(jax.random.key(seed))
     model = rule.wrap(problem.model(first))
     stream = Batches({"x": problem.train}, min(BATCH, len(problem.train)), seed)
-    trainer = Trainer((Phase(rule.objective, optimizer(problem.rate, steps)),), EMA)
+    adam = optimizer(problem.rate, steps)
+    trainer = Trainer((Phase(rule.objective, adam),) if rule.players is None else rule.players(adam), EMA)
     clock, last = _Clock(), _Last()
     state = trainer.init(second, model, stream.batch(0))
     state = fit(trainer, state, stream, steps, steps_per_call=min(CHUNK, steps), hooks=[clock, last])
@@ -141,7 +142,7 @@ def train(
         raise ValueError("Training must stay finite; every step of the last call was refused.")
     ends = {name: float(values[-1]) for name, values in last.metrics.items()}
     claimed = None if rule.claim is None else (state.model, rule.claim(state.model, ends))
-    return state.ema, claimed, clock.seconds
+    return rule.energy(state.ema), claimed, clock.seconds
 
 
 @cache

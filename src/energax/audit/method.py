@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
+import optax
 
 from energax.core import AbstractDensity, AbstractEnergy, AbstractObjective
 from energax.energies import SelfNormalised
 from energax.numerics.logspace import log_mean_exp
+from energax.training import Phase
 
 from .problem import Problem
 
@@ -32,14 +34,19 @@ class Rule(NamedTuple):
         steps: None spends the problem's budget; a yardstick that is not held to it names its own.
         wrap: What is trained, made of the problem's energy.
         fitted: (seed) -> the energy, of a method without steps.
+        players: (optimiser) -> the phases of a step, of a method with more than one player; its `objective` is the
+            energy's own.
+        energy: The trained model's energy.
         claim: (trained model, last metrics) -> the method's own log Z of the problem's energy, in nats; or None.
     """
 
     objective: AbstractObjective | None
     evaluations: int = 0
     steps: int | None = None
-    wrap: Callable[[AbstractEnergy], AbstractEnergy] = lambda energy: energy
+    wrap: Callable[[AbstractEnergy], Any] = lambda energy: energy
     fitted: Callable[[int], AbstractEnergy] | None = None
+    players: Callable[[optax.GradientTransformation], tuple[Phase, ...]] | None = None
+    energy: Callable[[Any], AbstractEnergy] = lambda model: model
     claim: Callable[[Any, dict[str, float]], float] | None = None
 
 
