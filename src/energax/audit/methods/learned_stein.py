@@ -13,8 +13,8 @@ from energax.training import Phase
 from ..method import BATCH, Rule
 from ..problem import Problem
 
-TITLE = "learned Stein discrepancy, a step of the critic each"
-WIDTH, DEPTH, PENALTY = 64, 2, 1.0
+TITLE = "learned Stein discrepancy, 5 turns of the critic a step"
+TURNS, WIDTH, DEPTH, PENALTY = 5, 64, 2, 10.0
 
 
 def fits(problem: Problem) -> bool:
@@ -23,13 +23,14 @@ def fits(problem: Problem) -> bool:
 
 
 def make(problem: Problem) -> Rule:
-    """One gradient in x a datum for the critic, and one for the energy, which is differentiated."""
+    """One gradient in x a datum for each turn of the critic, and one for the energy, which is differentiated."""
 
     def wrap(energy: AbstractEnergy) -> Any:
         return SteinPair(energy, MLP(problem.dim, WIDTH, DEPTH, out_size=problem.dim, key=jax.random.key(1)))
 
     def players(optimizer: optax.GradientTransformation) -> tuple[Phase, ...]:
-        critic = Phase(LearnedSteinCritic(PENALTY), optimizer, trains=lambda pair: pair.critic, name="critic")
-        return critic, Phase(LearnedStein(), optimizer, trains=lambda pair: pair.energy, name="energy")
+        critic = LearnedSteinCritic(PENALTY)
+        turns = [Phase(critic, optimizer, trains=lambda pair: pair.critic, name=f"critic_{i}") for i in range(TURNS)]
+        return *turns, Phase(LearnedStein(), optimizer, trains=lambda pair: pair.energy, name="energy")
 
-    return Rule(LearnedStein(), 3 * BATCH, wrap=wrap, players=players, energy=lambda pair: pair.energy)
+    return Rule(LearnedStein(), (TURNS + 2) * BATCH, wrap=wrap, players=players, energy=lambda pair: pair.energy)
