@@ -1,5 +1,6 @@
 """Strict by default: promotions raise, warnings are errors, eight simulated devices, shapes checked by beartype."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -9,18 +10,48 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 import jax
 import pytest
+from jax._src import compiler
+from jax._src.lib.mlir import ir
 
 import energax  # noqa: F401  first, before JAX computes: it switches a wrong fusion of XLA's off
 
+AS_USERS = bool(os.environ.get("ENERGAX_TEST_XLA_AS_USERS"))
 _SPENT: list[float] = []
 _CACHE = Path(__file__).parent.parent / ".pytest_cache" / "jax"
+_STATM, _ROOMY = Path("/proc/self/statm"), 2.5e9  # bytes that a worker may hold
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(_CACHE))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def _plain(compile_and_load):
+    """Half the compile time of a lone operation is a wrapper that makes it a fusion: programs go without.
+
+    Those that scatter keep it, as XLA has no other way, and whatever else it refuses is compiled as it would have been.
+    A JAX that compiles otherwise only loses the shortcut.
+    """
+
+    def compiled(backend, module, devices, options, *rest, **more):
+        names = set()
+        module.operation.walk(lambda op: names.add(op.name) or ir.WalkResult.ADVANCE)
+        debug = options.executable_build_options.debug_options
+        if debug.xla_backend_optimization_level == 0 and not any("scatter" in name for name in names):
+            before, debug.xla_disable_hlo_passes = debug.xla_disable_hlo_passes, "fusion-wrapper"
+            try:
+                return compile_and_load(backend, module, devices, options, *rest, **more)
+            except jax.errors.JaxRuntimeError:
+                debug.xla_disable_hlo_passes = before
+        return compile_and_load(backend, module, devices, options, *rest, **more)
+
+    return compiled
+
+
+if hasattr(compiler, "backend_compile_and_load"):
+    compiler.backend_compile_and_load = _plain(compiler.backend_compile_and_load)
 
 
 @pytest.fixture
@@ -32,7 +63,7 @@ def key():
 @pytest.fixture(autouse=True)
 def compilation(request):
     """Most tests compile for longer than they run: fewer passes over their programs, the same arithmetic."""
-    quick = not os.environ.get("ENERGAX_TEST_XLA_AS_USERS") and request.node.get_closest_marker("optimised") is None
+    quick = not AS_USERS and request.node.get_closest_marker("optimised") is None
     jax.config.update("jax_disable_most_optimizations", quick)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
@@ -40,9 +71,17 @@ def compilation(request):
 
 @pytest.fixture(autouse=True, scope="module")
 def forget_programs():
-    """Compiled programs live as long as a module's tests: a whole run would keep 10 GB of them."""
+    """Modules share the programs of small operations, up to a size: a whole run would keep 10 GB of programs."""
     yield
-    jax.clear_caches()
+    if not _STATM.exists() or int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") > _ROOMY:
+        jax.clear_caches()
+
+
+def pytest_collection_finish():
+    """What is imported stays: the collector of garbage need not visit it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_sessionfinish(session):
