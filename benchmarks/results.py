@@ -16,6 +16,11 @@ import sys
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parent / "RESULTS.md"
+H100_PEAK = {"FLOP": 67e12, "B": 3.35e12}  # NVIDIA's data sheet of the SXM card: float32 without tensor cores, and HBM3
+A_GRADIENT = {
+    "ula_mlp128_2d": ("FLOP", 4 * (2 * 128 + 128 * 128 + 128)),  # products forwards and back to x
+    "ula_doublewell_2d": ("B", 2 * 4 * (2 + 2 + 1)),  # x, gradient and energy read and written
+}
 CONV_BARS = {"cd64+64": 0.8, "dsm64": 0.6, "langevin20": 0.8}
 HEAD = """# Speed
 
@@ -176,6 +181,14 @@ def gpu(found: list[dict]) -> str:
         lines.append(f"| {work} | " + " | ".join(f"{values[c] / 1e6:,.0f}" for c in chains) + " |")
     steps = [f"{r['work']} {r['steps_per_s']:.0f} steps/s" for r in found if "steps_per_s" in r]
     lines += ["", f"Training on 28x28 images, batch 256: {', '.join(steps)}."]
+    if "H100" in found[0]["device"]:
+        lines.append("")
+        for work, (unit, count) in A_GRADIENT.items():
+            rate = count * max(r["grads_per_s"] for r in found if r["work"] == work)
+            lines.append(
+                f"By count, {work} at its most does {rate / 1e12:.2f} T{unit}/s, {rate / H100_PEAK[unit]:.0%} of the card's "
+                f"{H100_PEAK[unit] / 1e12:g} ({count:,} {unit} a gradient; noise not counted)."
+            )
     return "\n".join(lines)
 
 
