@@ -147,7 +147,7 @@ def test_bad_input_is_refused_in_one_sentence(call, words, message):
 
 def test_a_kernel_that_cannot_be_judged_is_refused(call):
     done = call("certify", "energax.samplers:SwendsenWang")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "Traceback" not in done.output
 
 

@@ -83,6 +83,13 @@ def test_a_move_that_is_none_is_refused(call):
     assert "swap" in done.output
 
 
+def test_sweeps_that_are_refused_do_not_end_as_a_contradiction_does(call):
+    done = call("physics", "ising", "--sweeps", "7")
+    assert done.exit_code == 2
+    assert "got 7" in done.stderr
+    assert not done.stdout
+
+
 @pytest.mark.parametrize("text", ["", "a", "0.3:0.4", "0.3:0.4:x", "0.3:0.4:0", "-1", "nan", "inf", "0.3,,0.4"])
 def test_bad_temperatures_are_refused(call, text):
     done = call("physics", "ising", "--beta", text)

@@ -12,8 +12,8 @@ app = typer.Typer(
     cls=Guarded,
     name="energax",
     help="Train energy-based models, sample them, measure their partition function, and prove each number.",
-    epilog="Start with:  energax train digits     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 training diverged, "
-    "130 or 143 stopped by a signal and saved.",
+    epilog="Start with:  energax train digits     Exit codes: 0 done, 1 failed or contradicted, 2 what was asked is "
+    "refused, 3 training diverged, 130 or 143 stopped by a signal and saved.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from energax.errors import ConfigError, DivergenceError, EnergaxError
+from energax.errors import DataError, DivergenceError, EnergaxError
 
 OK, FAILED, USAGE, DIVERGED = 0, 1, 2, 3
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
@@ -52,8 +52,8 @@ def sentence(error: Exception) -> str:
 
 
 def exit_code(error: Exception) -> int:
-    """2 for a recipe, key or name that is not known or valid, 3 for training that diverged, 1 for the rest."""
-    if isinstance(error, ConfigError):
+    """2 for what was asked and is refused, 3 for training that diverged, 1 for a file, data or run that fails."""
+    if isinstance(error, ValueError) and not isinstance(error, DataError):
         return USAGE
     return DIVERGED if isinstance(error, DivergenceError) else FAILED
 
