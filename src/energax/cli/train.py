@@ -14,7 +14,7 @@ Recipe = Annotated[
     str,
     typer.Argument(
         metavar="RECIPE",
-        help="A name that [cyan]energax recipes[/cyan] lists, or a YAML file.",
+        help="A name that [cyan]energax recipes[/cyan] lists, a toy's name, or a YAML file.",
         autocompletion=complete_recipe,
         show_default=False,
     ),
@@ -35,6 +35,7 @@ def train(
     """Train a recipe, measure the result, and write a report.
 
     [dim]energax train digits[/dim]
+    [dim]energax train moons objective=nce[/dim]
     [dim]energax train moons-pcd training.steps=1000 sampler.step_size=0.02 seed=1[/dim]
     """
     from energax.runtime.config import resolve

@@ -10,9 +10,11 @@ DEFAULT_ROOT = Path("runs")
 
 
 def complete_recipe(incomplete: str) -> list[str]:
-    """Names of shipped recipes; nothing heavy is imported for a press of the tab key."""
-    names = (entry.name for entry in (files("energax") / "runtime" / "recipes").iterdir())
-    return sorted(name[:-5] for name in names if name.endswith(".yaml") and name.startswith(incomplete))
+    """Names of shipped recipes, and of toys; nothing heavy is imported for a press of the tab key."""
+    files_there = (entry.name for entry in (files("energax") / "runtime" / "recipes").iterdir())
+    names = {name.removesuffix(".yaml") for name in files_there if name.endswith(".yaml")}
+    names |= {name.removesuffix("-pcd") for name in names if name.endswith("-pcd")}  # a toy's bare name is one too
+    return sorted(name for name in names if name.startswith(incomplete))
 
 
 def complete_run(incomplete: str) -> list[str]:
