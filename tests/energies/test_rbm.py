@@ -196,6 +196,7 @@ def test_draws_of_all_kinds_have_their_laws(key):
         judge_draws(given_h, p[:, 4] / p[:, 4].sum(), v)
 
 
+@pytest.mark.optimised
 def test_twenty_units_are_summed_in_blocks(key):
     # hidden biases alone differ from unit to unit: log Z = 3 log 2 + sum log(1 + exp(c)), for 2^20 states
     bias = jnp.linspace(-1.0, 1.0, 20)
