@@ -20,7 +20,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
+import pytest
 from scipy import stats
 
 from energax.core import AbstractEnergy, FunctionEnergy, Tempered
@@ -57,6 +59,17 @@ def optimised() -> Iterator[None]:
         yield
     finally:
         jax.config.update("jax_disable_most_optimizations", before)
+
+
+@contextmanager
+def refuses(sentence: str) -> Iterator[None]:
+    """What is called within must refuse in its own sentence, as for a user, whose types nothing checks beforehand."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        with pytest.raises(ValueError, match=sentence):
+            yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
 
 
 class Target(NamedTuple):

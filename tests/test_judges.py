@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from beartype import beartype
+from jaxtyping import jaxtyped
 from scipy import stats
 
 import judges
@@ -25,6 +27,7 @@ from judges import (
     judge_moments,
     judge_movement,
     judge_slots,
+    refuses,
     target,
     verdict,
 )
@@ -263,3 +266,16 @@ def test_a_valley_is_drawn_exactly():
 def test_a_verdict_never_passes_what_is_not_a_number():
     with pytest.raises(AssertionError, match="nan"):
         verdict("judge", {"x": float("nan"), "y": 9.0})
+
+
+def test_a_sentence_that_only_the_hook_says_is_caught():
+    @jaxtyped(typechecker=beartype)
+    def silent(num: int):
+        return num
+
+    with pytest.raises(TypeError):
+        silent("two")
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"), refuses("num must be an integer"):
+        silent("two")
+    with pytest.raises(TypeError):
+        silent("two")

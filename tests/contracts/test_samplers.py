@@ -11,7 +11,16 @@ from energax.core import FunctionEnergy
 from energax.numerics import chain_keys, step_key
 from energax.samplers import advance, init_chains, one_step, sample
 from energax.samplers.chains import _advance
-from judges import EVERY_TARGET, TARGETS, judge_follows, judge_independence, judge_invariance, judge_movement, verdict
+from judges import (
+    EVERY_TARGET,
+    TARGETS,
+    judge_follows,
+    judge_independence,
+    judge_invariance,
+    judge_movement,
+    refuses,
+    verdict,
+)
 
 each = pytest.mark.parametrize("name", NAMES)
 each_layout = pytest.mark.parametrize(
@@ -216,6 +225,5 @@ def test_refuses_at_the_door():
         "energy must be": lambda: advance(key, sampler, 3.0, chains, 1),
     }
     for message, call in refused.items():
-        with pytest.raises(Exception, match=f"{message}|Type-check") as caught:
+        with refuses(message):
             call()
-        assert isinstance(caught.value, ValueError) or "Type-check" in str(caught.value), message

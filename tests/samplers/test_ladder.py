@@ -8,6 +8,7 @@ from scipy.special import betainc
 
 from energax.core import FunctionEnergy
 from energax.samplers import MALA, ParallelTempering, adapt_ladder, advance, equal_steps, init_chains, ladder
+from judges import refuses
 
 DIM, HOT = 10, 0.1
 ENERGY = FunctionEnergy(lambda x: 0.5 * jnp.sum(x**2))
@@ -86,6 +87,5 @@ def test_refusals():
         "one typed key": lambda: adapt_ladder(jax.random.PRNGKey(0), sampler, ENERGY, chains, 4),
     }
     for message, call in refused.items():
-        with pytest.raises(Exception, match=f"{message}|Type-check") as caught:
+        with refuses(message):
             call()
-        assert isinstance(caught.value, ValueError) or "Type-check" in str(caught.value), message
