@@ -1,8 +1,11 @@
 """The only file that knows there is more than one device.
 
 `Placement` puts chains (every leaf under `energax.core.Chains`) and batches in slices on the devices of one mesh
-axis, "data", and copies everything else to each. Training code has no branch for it: the compiler follows the
-arrays.
+axis, "data", and copies everything else to each, unless it is asked to cut large arrays too. Training code has no
+branch for it: the compiler follows the arrays.
+
+Source: for cut parameters Rajbhandari et al. (2020), ZeRO: memory optimizations toward training trillion parameter
+models, arXiv:1910.02054, stage 3, by GSPMD (Xu et al. 2021, arXiv:2105.04663).
 """
 
 from typing import Any
@@ -12,7 +15,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from energax.core import Chains
+from energax.core import Chains, checks
 
 AXIS = "data"
 
@@ -22,9 +25,12 @@ class Placement(eqx.Module):
 
     Args:
         mesh: A mesh with an axis "data"; `Placement.auto()` and `Placement.single()` make the usual ones.
+        shard_above: Arrays of at least so many numbers (weights, their average, the optimiser's moments) are cut along
+            their longest axis that the devices divide, and gathered where they are used: a device then holds its
+            share. None copies them all, which is faster as long as they fit.
 
     Raises:
-        ValueError: The mesh has no axis "data".
+        ValueError: The mesh has no axis "data", or `shard_above` is not an integer >= 1.
 
     Example:
         >>> place = Placement.single()
@@ -33,23 +39,26 @@ class Placement(eqx.Module):
     """
 
     mesh: Mesh = eqx.field(static=True)
+    shard_above: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
+        if self.shard_above is not None:
+            checks.count("Placement", "shard_above", self.shard_above)
         if AXIS not in self.mesh.axis_names:
             raise ValueError(f"Placement.mesh must have an axis '{AXIS}'; got {self.mesh.axis_names}.")
 
     @classmethod
-    def auto(cls, num_devices: int | None = None) -> "Placement":
+    def auto(cls, num_devices: int | None = None, *, shard_above: int | None = None) -> "Placement":
         """All devices of all processes, or the first `num_devices` of them.
 
         Raises:
-            ValueError: There are fewer devices than asked for.
+            ValueError: There are fewer devices than asked for, or `shard_above` is not an integer >= 1.
         """
         devices = jax.devices()
         num = len(devices) if num_devices is None else num_devices
         if not 1 <= num <= len(devices):
             raise ValueError(f"Placement.num_devices must lie in [1, {len(devices)}], the devices here; got {num}.")
-        return cls(Mesh(np.asarray(devices[:num]), (AXIS,)))
+        return cls(Mesh(np.asarray(devices[:num]), (AXIS,)), shard_above)
 
     @classmethod
     def single(cls) -> "Placement":
@@ -77,7 +86,8 @@ class Placement(eqx.Module):
         return self._rows("Placement.chunk", chunk, axis=1)
 
     def state(self, state: Any) -> Any:
-        """Leaves under `Chains` go round the devices by axis 0; every other array is copied to each.
+        """Leaves under `Chains` go round the devices by axis 0; of the others large ones are cut where `shard_above`
+        says so, and the rest is copied to each.
 
         With several processes each must hold the same whole state, as the same key and data give it.
 
@@ -103,11 +113,20 @@ class Placement(eqx.Module):
 
     def _node(self, node: Any) -> Any:
         if not _is_chains(node):
-            return _put(node, self._sharding()) if eqx.is_array(node) else node
+            return _put(node, self._sharding(*self._cut(node))) if eqx.is_array(node) else node
         for path, leaf in jax.tree_util.tree_leaves_with_path(node):
             if eqx.is_array(leaf):
                 self._check("Placement.state", f"chains{jax.tree_util.keystr(path)}", leaf.shape, 0, 1)
         return jax.tree.map(lambda leaf: _put(leaf, self._sharding(AXIS)) if eqx.is_array(leaf) else leaf, node)
+
+    def _cut(self, leaf: Any) -> tuple[str | None, ...]:
+        """Which axis of an array that is no chain goes round the devices, if any."""
+        large = self.shard_above is not None and not _is_key(leaf) and leaf.size >= self.shard_above
+        fitting = [axis for axis in range(leaf.ndim) if leaf.shape[axis] and leaf.shape[axis] % self.num_devices == 0]
+        if not large or not fitting:
+            return ()
+        chosen = max(fitting, key=lambda axis: leaf.shape[axis])
+        return (*[None] * chosen, AXIS)
 
     def _rows(self, owner: str, tree: Any, axis: int) -> Any:
         sharding, hosts = self._sharding(*([None] * axis), AXIS), self._num_hosts()

@@ -153,7 +153,7 @@ def _train(folder: Path, problem: Problem, state: TrainState, meta: dict[str, An
         lambda: {"rollbacks": watch.rollbacks, "watchdog": watch.watchdog.to_dict()},
     )  # fmt: skip
     display.start(training.steps, f"{problem.config.name}: {problem.config.description}", int(state.step))
-    placement = Placement.auto() if len(jax.devices()) > 1 else None
+    placement = Placement.auto(shard_above=training.shard_above) if len(jax.devices()) > 1 else None
     with GracefulStop() as stop:
         try:
             state = fit(

@@ -120,6 +120,8 @@ class Training(Group):
     """Checkpoints that are kept, newest first."""
     evaluate_every: CountOrNone = 0
     """Steps between looks at the held-out energy gap; 0 for only at the end."""
+    shard_above: Count | None = None
+    """On several devices, weights and moments of at least so many numbers are cut over them; null copies all."""
     on_divergence: Literal["rollback", "stop"] = "rollback"
     max_rollbacks: CountOrNone = 3
 
