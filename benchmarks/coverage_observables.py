@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
+import coverage_problems
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,7 +34,17 @@ from energax.evaluation import (
     spin_observables,
     summary,
 )
-from energax.samplers import CATEGORIES, MALA, SPINS, CheckerboardGibbs, checkerboard, colouring, init_chains, sample
+from energax.samplers import (
+    CATEGORIES,
+    MALA,
+    SPINS,
+    BlockGibbs,
+    CheckerboardGibbs,
+    checkerboard,
+    colouring,
+    init_chains,
+    sample,
+)
 from energax.samplers.moments import moments
 
 CHAINS, DRAWS, BURN_IN = 4, 500, 125
@@ -162,6 +173,48 @@ def glass():
     return exact, runs
 
 
+def machine():
+    """The machine of the log Z estimators -> (exact values, runs)."""
+    rbm = coverage_problems.machine()
+    visible = len(rbm.visible_bias)
+
+    def moments_of(v):
+        field = v @ np.asarray(rbm.weights, np.float64) + np.asarray(rbm.hidden_bias, np.float64)
+        e = -v @ np.asarray(rbm.visible_bias, np.float64) - np.logaddexp(0.0, field).sum(1)
+        on, hidden = v.mean(1), (1.0 / (1.0 + np.exp(-field))).mean(1)
+        return np.stack([on, on**2, hidden, e, e**2, v[:, 0]], 1)
+
+    states = ((np.arange(1 << visible)[:, None] >> np.arange(visible)) & 1).astype(np.float64)
+    found = moments_of(states)
+    p = np.exp(found[:, 3].min() - found[:, 3])
+    on, on2, hidden, e, e2, first = p / p.sum() @ found
+    exact = {
+        "visible units on": on,
+        "variance of visible units on": visible * (on2 - on**2),
+        "hidden units on": hidden,
+        "free energy": e,
+        "variance of free energy": e2 - e**2,
+        "first visible unit": first,
+    }
+
+    def runs(key, num: int) -> Iterator[dict[str, Seen]]:
+        x, _ = draws(key, rbm, BlockGibbs(), jnp.ones(visible), num, DRAWS, 1)
+        for each in x:
+            m = moments_of(each.reshape(-1, visible).astype(np.float64)).reshape(CHAINS, DRAWS, -1)
+            yield {
+                "visible units on": seen(observe(m[..., 0])),
+                "variance of visible units on": seen(
+                    observe(m[..., :2], lambda a: visible * (a[..., 1] - a[..., 0] ** 2))
+                ),
+                "hidden units on": seen(observe(m[..., 2])),
+                "free energy": seen(observe(m[..., 3])),
+                "variance of free energy": seen(observe(m[..., 3:5], lambda a: a[..., 1] - a[..., 0] ** 2)),
+                "first visible unit": seen(observe(m[..., 5])),
+            }
+
+    return exact, runs
+
+
 BETA = 0.05
 
 
@@ -224,6 +277,7 @@ def systems() -> dict[str, tuple[dict[str, float], Callable]]:
         "Ising 4 x 4": spins(0.3, 0.0),
         "Potts 3 x 3": potts(),
         "spin glass 4 x 4": glass(),
+        "RBM": machine(),
         "Gaussian": continuous(skewed, MALA(0.04), ((-1.0, 3.0), (-5.0, 4.0)), jnp.array([1.0, -0.5]), 4000),
         "double well": continuous(DoubleWell(2.0, tilt=0.3), MALA(0.2), ((-3.0, 3.0),), jnp.zeros(1), 4000),
         "2-D quadrature": continuous(basins, MALA(0.04), ((-2.5, 1.8), (-1.5, 3.0)), jnp.array([0.6, 0.0]), 40_000),
