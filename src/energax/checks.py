@@ -17,28 +17,25 @@ def _concrete(value: Any) -> bool:
 
 def positive(owner: str, name: str, value: Any, *, ndim: int | None = None) -> None:
     """Raises ValueError unless `value` is a finite number > 0 (an array: every entry, and of rank `ndim` if asked)."""
-    _number(owner, name, value, "must be > 0", lambda v: v > 0)
-    if ndim is not None and _concrete(value) and np.ndim(value) != ndim:
-        wanted = "one number" if ndim == 0 else f"of rank {ndim}"
-        raise ValueError(f"{owner}.{name} must be {wanted}; got shape {np.shape(value)}.")
+    _number(owner, name, value, "must be > 0", lambda v: v > 0, ndim)
 
 
-def non_negative(owner: str, name: str, value: Any) -> None:
-    """Raises ValueError unless `value` is a finite number >= 0 (an array: every entry)."""
-    _number(owner, name, value, "must be >= 0", lambda v: v >= 0)
+def non_negative(owner: str, name: str, value: Any, *, ndim: int | None = None) -> None:
+    """Raises ValueError unless `value` is a finite number >= 0 (an array: every entry, and of rank `ndim` if asked)."""
+    _number(owner, name, value, "must be >= 0", lambda v: v >= 0, ndim)
 
 
-def finite(owner: str, name: str, value: Any) -> None:
-    """Raises ValueError unless every entry of `value` is finite."""
-    _number(owner, name, value, "must be finite", lambda v: v == v)
+def finite(owner: str, name: str, value: Any, *, ndim: int | None = None) -> None:
+    """Raises ValueError unless every entry of `value` is finite (and it is of rank `ndim` if asked)."""
+    _number(owner, name, value, "must be finite", lambda v: v == v, ndim)
 
 
 def fraction(owner: str, name: str, value: Any) -> None:
-    """Raises ValueError unless `value` is a number strictly between 0 and 1."""
-    _number(owner, name, value, "must lie in (0, 1)", lambda v: (v > 0) & (v < 1))
+    """Raises ValueError unless `value` is one number strictly between 0 and 1."""
+    _number(owner, name, value, "must lie in (0, 1)", lambda v: (v > 0) & (v < 1), 0)
 
 
-def _number(owner: str, name: str, value: Any, must: str, holds) -> None:
+def _number(owner: str, name: str, value: Any, must: str, holds, ndim: int | None) -> None:
     if not _concrete(value) or (not hasattr(value, "__float__") and not hasattr(value, "dtype")):
         if _concrete(value):
             raise ValueError(f"{owner}.{name} {must}; got {value!r} of type {type(value).__name__}.")
@@ -48,6 +45,9 @@ def _number(owner: str, name: str, value: Any, must: str, holds) -> None:
     array = np.asarray(value)
     if not np.issubdtype(array.dtype, np.number):
         raise ValueError(f"{owner}.{name} {must}; got {value!r}.")
+    if ndim is not None and array.ndim != ndim:
+        wanted = "one number" if ndim == 0 else f"of rank {ndim}"
+        raise ValueError(f"{owner}.{name} must be {wanted}; got shape {array.shape}.")
     if array.size == 0 or not np.all(np.isfinite(array)) or not np.all(holds(array)):
         raise ValueError(f"{owner}.{name} {must}; got {_short(array)}.")
 

@@ -1,5 +1,7 @@
 """The laws of a sampler, run over every member. Trees, beta and conditions: `test_promises.py`."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -203,6 +205,15 @@ def test_a_non_finite_energy_is_flagged(name):
     if name in EXACT:
         assert float(info.acceptance) == 0.0
         np.testing.assert_array_equal(state.x, jnp.ones(2))
+
+
+@each
+def test_a_row_is_refused_where_one_number_is_asked(name):
+    sampler = SAMPLERS[name]()
+    for field in dataclasses.fields(sampler):
+        if field.init and "float" in str(field.type) and "Array" not in str(field.type):
+            with refuses(f"{field.name} must be one number"):
+                dataclasses.replace(sampler, **{field.name: jnp.full(3, 0.5)})
 
 
 def test_refuses_at_the_door():

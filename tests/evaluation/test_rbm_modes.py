@@ -97,6 +97,19 @@ def test_minima_of_any_machine_by_walking_down():
     np.testing.assert_allclose(found.free_energy, free[lowest[:2]], rtol=1e-5)
 
 
+def test_what_is_no_machine_is_refused_by_name():
+    modes, minima = singular_modes(machine(3, 2)), free_energy_minima(machine(3, 2))
+    for name, call in {
+        "singular_modes": lambda model: singular_modes(model),
+        "free_energy_minima": lambda model: free_energy_minima(model),
+        "is_enumerable": rbm_modes.is_enumerable,
+        "rbm_averages": lambda model: rbm_averages(model, modes, 1.0),
+        "exact_occupancy": lambda model: exact_occupancy(model, minima, 1.0),
+    }.items():
+        with pytest.raises(ValueError, match=f"{name}.model must be a BernoulliRBM; got function"):
+            call(lambda x: x)
+
+
 def test_refusals():
     flat = BernoulliRBM(jnp.zeros((3, 2)), jnp.zeros(3), jnp.zeros(2))
     wide = BernoulliRBM(jnp.ones((30, 30)), jnp.zeros(30), jnp.zeros(30))

@@ -167,6 +167,7 @@ def test_refusals():
     for call, message in (
         (lambda: Independence(3.0), "Independence.proposal must be an AbstractDensity; got float"),
         (lambda: Cycle((MALA(0.1),)), "Cycle.kernels must be two samplers or more"),
+        (lambda: Cycle(3.0), "Cycle.kernels must be two samplers or more; got 3.0"),
         (
             lambda: Independence(WIDE).step(
                 jax.random.key(0), flat, IndependenceState(jnp.zeros(2), jnp.zeros(()), jnp.zeros(()))

@@ -288,6 +288,8 @@ def test_refusals():
     refused = {
         r"betas must decrease strictly from 1; got \[1.0, 1.0\]": lambda: ParallelTempering(mala, jnp.ones(2)),
         "betas must decrease strictly from 1": lambda: ParallelTempering(mala, jnp.array([0.9, 0.5])),
+        "betas must be numbers that decrease from 1; got 'a'": lambda: ParallelTempering(mala, "a"),
+        "betas must be numbers that decrease from 1; got None": lambda: ParallelTempering(mala, None),
         "betas must be >= 0": lambda: ParallelTempering(mala, jnp.array([1.0, -0.5])),
         "betas must hold at least two": lambda: ParallelTempering(mala, jnp.ones(1)),
         "step_sizes must hold one step size": lambda: ParallelTempering(mala, LADDER, jnp.ones(2)),

@@ -170,6 +170,7 @@ def test_refusals():
     chains = init_chains(sampler, energy, jnp.zeros((4, 2)))
     refused = {
         "SimulatedTempering.betas must decrease strictly": lambda: SimulatedTempering(mala, jnp.ones(2)),
+        "SimulatedTempering.betas must be numbers": lambda: SimulatedTempering(mala, [1.0, None]),
         "weights must hold one number a level": lambda: SimulatedTempering(mala, LADDER, jnp.ones(2)),
         "weights must be finite": lambda: SimulatedTempering(mala, LADDER, jnp.full(3, jnp.nan)),
         "step_sizes must be > 0": lambda: SimulatedTempering(mala, LADDER, step_sizes=jnp.zeros(3)),

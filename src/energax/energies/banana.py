@@ -41,8 +41,8 @@ class Banana(AbstractEnergy, AbstractDensity):
 
     def __check_init__(self):
         checks.count("Banana", "dim", self.dim, least=2)
-        checks.positive("Banana", "scale", self.scale)
-        checks.finite("Banana", "bend", self.bend)
+        checks.positive("Banana", "scale", self.scale, ndim=0)
+        checks.finite("Banana", "bend", self.bend, ndim=0)
 
     def __call__(self, x: Float[Array, " dim"], cond: Cond = None) -> Scalar:
         """E(x) in nats."""

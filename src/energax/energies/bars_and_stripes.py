@@ -58,7 +58,7 @@ def bars_and_stripes_rbm(alpha: float, size: int = 3) -> BernoulliRBM:
         >>> round(rbm_exact(bars_and_stripes_rbm(8.0)).log_z, 6)
         7.153587
     """
-    checks.positive("bars_and_stripes_rbm", "alpha", alpha)
+    checks.positive("bars_and_stripes_rbm", "alpha", alpha, ndim=0)
     patterns = bars_and_stripes(size)
     return BernoulliRBM(
         alpha * (2.0 * patterns.T - 1.0),

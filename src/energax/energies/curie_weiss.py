@@ -76,8 +76,8 @@ class CurieWeiss(AbstractLatticeEnergy):
 
     def __check_init__(self):
         checks.count("CurieWeiss", "sites", self.sites)
-        checks.finite("CurieWeiss", "coupling", self.coupling)
-        checks.finite("CurieWeiss", "field", self.field)
+        checks.finite("CurieWeiss", "coupling", self.coupling, ndim=0)
+        checks.finite("CurieWeiss", "field", self.field, ndim=0)
 
     def __call__(self, x: Float[Array, " sites"], cond: Cond = None) -> Scalar:
         """E(x) in nats."""
@@ -120,8 +120,8 @@ def curie_weiss_exact(sites: int, coupling: float, field: float = 0.0) -> CurieW
         70.7862767637
     """
     checks.count("curie_weiss_exact", "sites", sites)
-    checks.finite("curie_weiss_exact", "coupling", coupling)
-    checks.finite("curie_weiss_exact", "field", field)
+    checks.finite("curie_weiss_exact", "coupling", coupling, ndim=0)
+    checks.finite("curie_weiss_exact", "field", field, ndim=0)
     down = np.arange(sites + 1)
     total = sites - 2.0 * down
     energies = -0.5 * coupling / sites * total**2 - field * total
@@ -154,8 +154,8 @@ def curie_weiss_limit(coupling: float, field: float = 0.0) -> CurieWeissLimit:
         >>> round(curie_weiss_limit(1.5).magnetisation, 10)
         0.8585596366
     """
-    checks.finite("curie_weiss_limit", "coupling", coupling)
-    checks.finite("curie_weiss_limit", "field", field)
+    checks.finite("curie_weiss_limit", "coupling", coupling, ndim=0)
+    checks.finite("curie_weiss_limit", "field", field, ndim=0)
     push = abs(field)
     if push == 0.0 and coupling <= 1.0:
         m = 0.0

@@ -47,7 +47,7 @@ class DenseMemory(AbstractLatticeEnergy):
 
     def __init__(self, patterns: Array, power: int = 3, strength: float | Scalar = 1.0):
         self.patterns = stored("DenseMemory", patterns)
-        checks.non_negative("DenseMemory", "strength", strength)
+        checks.non_negative("DenseMemory", "strength", strength, ndim=0)
         self.power, self.strength = checks.count("DenseMemory", "power", power, least=2), strength
 
     def __call__(self, x: Float[Array, " sites"], cond: Cond = None) -> Scalar:

@@ -40,7 +40,7 @@ class Funnel(AbstractEnergy, AbstractDensity):
 
     def __check_init__(self):
         checks.count("Funnel", "dim", self.dim, least=2)
-        checks.positive("Funnel", "scale", self.scale)
+        checks.positive("Funnel", "scale", self.scale, ndim=0)
 
     def __call__(self, x: Float[Array, " dim"], cond: Cond = None) -> Scalar:
         """E(x) in nats."""

@@ -119,7 +119,7 @@ class GaussianRBM(AbstractHiddenBits):
         Args:
             beta: Inverse temperature, > 0: at 0 the visible units have no law.
         """
-        checks.positive("GaussianRBM", "beta", beta)
+        checks.positive("GaussianRBM", "beta", beta, ndim=0)
         return GaussianRBM(self.weights, self.visible_bias, beta * self.hidden_bias, jnp.exp(self.log_variances) / beta)
 
     def _one_sample(self, v: Array) -> None:

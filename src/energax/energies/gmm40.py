@@ -89,8 +89,8 @@ def gaussian_ring(modes: int = 8, radius: float = 4.0, scale: float = 0.5) -> Ga
         2.531024
     """
     checks.count("gaussian_ring", "modes", modes)
-    checks.positive("gaussian_ring", "radius", radius)
-    checks.positive("gaussian_ring", "scale", scale)
+    checks.positive("gaussian_ring", "radius", radius, ndim=0)
+    checks.positive("gaussian_ring", "scale", scale, ndim=0)
     angle = 2.0 * np.pi * np.arange(modes) / modes
     floating = jnp.result_type(float)
     means = jnp.asarray(radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), floating)

@@ -58,7 +58,7 @@ class Hopfield(AbstractBipartiteEnergy, AbstractLatticeEnergy):
 
     def __init__(self, patterns: Array, strength: float | Scalar = 1.0, fields: Array | float = 0.0):
         self.patterns = stored("Hopfield", patterns)
-        checks.non_negative("Hopfield", "strength", strength)
+        checks.non_negative("Hopfield", "strength", strength, ndim=0)
         sites = self.patterns.shape[1]
         fields = jnp.asarray(fields, self.patterns.dtype)
         if fields.shape not in ((), (sites,)):
@@ -135,7 +135,7 @@ class Hopfield(AbstractBipartiteEnergy, AbstractLatticeEnergy):
         Args:
             beta: > 0: at 0 nothing holds the hidden units.
         """
-        checks.positive("Hopfield", "beta", beta)
+        checks.positive("Hopfield", "beta", beta, ndim=0)
         return eqx.tree_at(lambda model: model.joint_beta, self, self.joint_beta * beta)
 
     def as_boltzmann(self) -> tuple[BoltzmannMachine, Scalar]:

@@ -156,12 +156,14 @@ def enumerate_log_z(energy: Ising) -> float:
         energy: At most 20 sites; 20 take a second or two.
 
     Raises:
-        ValueError: Too many sites, or called under jit.
+        ValueError: `energy` is no Ising model or has too many sites, or called under jit.
 
     Example:
         >>> round(enumerate_log_z(Ising(np.zeros((0, 2), int), 0.0, jnp.zeros(3))), 6)  # 3 log 2
         2.079442
     """
+    if not isinstance(energy, Ising):
+        raise ValueError(f"enumerate_log_z.energy must be an Ising model; got {type(energy).__name__}.")
     few_units("enumerate_log_z", energy.fields.shape[0])
     pairs, strengths, fields = concrete("enumerate_log_z", energy.pairs, energy.strengths, energy.fields)
     couplings = np.zeros((len(fields), len(fields)))

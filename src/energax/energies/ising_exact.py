@@ -147,7 +147,7 @@ def ising_torus(rows: int, cols: int, coupling: float) -> IsingTorus:
     """
     checks.count("ising_torus", "rows", rows, least=2)
     checks.count("ising_torus", "cols", cols, least=2)
-    checks.positive("ising_torus", "coupling", coupling)
+    checks.positive("ising_torus", "coupling", coupling, ndim=0)
     double, wide = math.sinh(2.0 * coupling), math.cosh(2.0 * coupling)
     half = 0.5 * rows * _kaufman_g(cols, coupling)
     # of log prod 2 cosh y (odd l, even l) and of log prod 2 sinh y (odd l): value, slope and curvature in K
@@ -192,7 +192,7 @@ def ising_torus_magnetisation(rows: int, cols: int, coupling: float, field: floa
         >>> round(found.absolute, 10), round(found.binder, 10)
         (0.8438604448, 0.6171993184)
     """
-    checks.finite("ising_torus_magnetisation", "field", field)
+    checks.finite("ising_torus_magnetisation", "field", field, ndim=0)
     # as a Potts model of two states: [equal] = (1 + s s') / 2
     logs = counts_by_transfer("ising_torus_magnetisation", rows, cols, 2, 2.0 * coupling)
     total = 2.0 * np.arange(rows * cols + 1) - rows * cols
@@ -219,7 +219,7 @@ def ising_plane(coupling: float) -> IsingPlane:
         >>> round(plane.log_z, 10), round(plane.energy / ISING_CRITICAL_COUPLING, 10)
         (0.9296953983, -1.4142135624)
     """
-    checks.positive("ising_plane", "coupling", coupling)
+    checks.positive("ising_plane", "coupling", coupling, ndim=0)
     double, wide = math.sinh(2.0 * coupling), math.cosh(2.0 * coupling)
     # acosh has its branch point at q = i gap, near 0 as K nears K_c; q = gap sinh t takes it away
     gap = min(1.0, max(1e-12, 2.0 * math.asinh(abs(double - 1.0) / math.sqrt(2.0 * double))))
@@ -273,8 +273,8 @@ def ising_density_of_states(rows: int = 4, cols: int = 4) -> dict[int, int]:
 def _transfer(owner: str, sites: int, coupling: float, field: float) -> tuple[float, float, float]:
     """Of the transfer matrix: log of the large eigenvalue, small over large, <s> in the leading vector."""
     checks.count(owner, "sites", sites, least=2)
-    checks.finite(owner, "coupling", coupling)
-    checks.finite(owner, "field", field)
+    checks.finite(owner, "coupling", coupling, ndim=0)
+    checks.finite(owner, "field", field, ndim=0)
     scale = max(coupling + abs(field), -coupling)
     up, down = math.exp(coupling + field - scale), math.exp(coupling - field - scale)
     cosh, sinh, flip = 0.5 * (up + down), 0.5 * (up - down), math.exp(-coupling - scale)

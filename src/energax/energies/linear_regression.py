@@ -47,8 +47,8 @@ class LinearRegression(AbstractEnergy, AbstractDensity):
         if targets.shape != features.shape[:1]:
             raise ValueError(f"LinearRegression.targets must have shape {features.shape[:1]}; got {targets.shape}.")
         checks.finite("LinearRegression", "targets", targets)
-        checks.positive("LinearRegression", "noise_scale", noise_scale)
-        checks.positive("LinearRegression", "prior_scale", prior_scale)
+        checks.positive("LinearRegression", "noise_scale", noise_scale, ndim=0)
+        checks.positive("LinearRegression", "prior_scale", prior_scale, ndim=0)
         self.features, self.targets = features, targets
         self.noise_scale, self.prior_scale = noise_scale, prior_scale
 

@@ -49,7 +49,7 @@ class LogisticRegression(AbstractEnergy):
             raise ValueError(f"LogisticRegression.labels must have shape {features.shape[:1]}; got {labels.shape}.")
         if not isinstance(labels, jax.core.Tracer) and not np.all(np.isin(np.asarray(labels), (0, 1))):
             raise ValueError(f"LogisticRegression.labels must be 0 or 1; got {np.unique(np.asarray(labels))[:5]}.")
-        checks.positive("LogisticRegression", "prior_scale", prior_scale)
+        checks.positive("LogisticRegression", "prior_scale", prior_scale, ndim=0)
         self.signed = (2.0 * labels.astype(features.dtype) - 1.0)[:, None] * features
         self.prior_scale = prior_scale
 

@@ -49,7 +49,7 @@ class ModernHopfield(AbstractEnergy, AbstractDensity):
                 f"{patterns.shape}."
             )
         checks.finite("ModernHopfield", "patterns", patterns)
-        checks.positive("ModernHopfield", "beta", beta)
+        checks.positive("ModernHopfield", "beta", beta, ndim=0)
         self.patterns, self.beta = patterns, beta
 
     def __call__(self, x: Float[Array, " dim"], cond: Cond = None) -> Scalar:

@@ -89,7 +89,7 @@ def mueller_brown_exact(beta: float, points: int = 400) -> MuellerBrownExact:
         >>> round(exact.log_z, 6), exact.basins.round(4).tolist()
         (5.366133, [0.805, 0.1282, 0.0668])
     """
-    checks.positive("mueller_brown_exact", "beta", beta)
+    checks.positive("mueller_brown_exact", "beta", beta, ndim=0)
     if not 0.01 <= beta <= 1.0:
         raise ValueError(f"mueller_brown_exact.beta must lie in [0.01, 1]; got {beta}.")
     base = MuellerBrown()

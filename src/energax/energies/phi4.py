@@ -47,8 +47,8 @@ class Phi4Chain(AbstractEnergy):
 
     def __check_init__(self):
         checks.count("Phi4Chain", "sites", self.sites, least=2)
-        checks.non_negative("Phi4Chain", "coupling", self.coupling)
-        checks.positive("Phi4Chain", "depth", self.depth)
+        checks.non_negative("Phi4Chain", "coupling", self.coupling, ndim=0)
+        checks.positive("Phi4Chain", "depth", self.depth, ndim=0)
 
     def __call__(self, x: Float[Array, " sites"], cond: Cond = None) -> Scalar:
         """E(x) in nats."""
@@ -77,13 +77,15 @@ def phi4_exact(energy: Phi4Chain, panels: int = 12) -> Phi4Exact:
         panels: Panels of 25 nodes on the interval where a site has its mass, >= 1.
 
     Raises:
-        ValueError: Called under jit, or `panels` is no count.
+        ValueError: `energy` is no such chain, `panels` is no count, or called under jit.
 
     Example:
         >>> exact = phi4_exact(Phi4Chain(64, 2.0, 2.0))
         >>> round(exact.log_z, 6), round(float(exact.correlation[0]), 6)
         (-25.377385, 0.784311)
     """
+    if not isinstance(energy, Phi4Chain):
+        raise ValueError(f"phi4_exact.energy must be a Phi4Chain; got {type(energy).__name__}.")
     checks.count("phi4_exact", "panels", panels)
     coupling, depth = (float(a) for a in concrete("phi4_exact", energy.coupling, energy.depth))
     half = np.sqrt(1.0 + np.sqrt(60.0 / depth))  # exp(-60) of the wells' peak is lost in rounding

@@ -169,7 +169,7 @@ def _transfer(owner: str, sites: int, states: int, coupling: float) -> tuple[flo
     """log of the large eigenvalue e^K + q - 1 of the transfer matrix, and e^K - 1 over it."""
     checks.count(owner, "sites", sites, least=2)
     checks.count(owner, "states", states, least=2)
-    checks.finite(owner, "coupling", coupling)
+    checks.finite(owner, "coupling", coupling, ndim=0)
     fall, others = math.exp(-abs(coupling)), states - 1
     if coupling >= 0.0:
         log_large, ratio = coupling + math.log1p(others * fall), -math.expm1(-coupling) / (1.0 + others * fall)

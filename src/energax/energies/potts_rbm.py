@@ -106,7 +106,7 @@ class PottsRBM(AbstractHiddenBits):
         Args:
             beta: Inverse temperature, >= 0; at 0 all states are equally likely.
         """
-        checks.non_negative("PottsRBM", "beta", beta)
+        checks.non_negative("PottsRBM", "beta", beta, ndim=0)
         return PottsRBM(beta * self.weights, beta * self.visible_bias, beta * self.hidden_bias)
 
     def _one_sample(self, v: Array) -> None:

@@ -63,7 +63,7 @@ class BernoulliRBM(AbstractHiddenBits):
                 raise ValueError(f"BernoulliRBM.{name} must have shape ({size},); got {bias.shape}.")
             checks.finite("BernoulliRBM", name, bias)
         checks.finite("BernoulliRBM", "weights", weights)
-        checks.finite("BernoulliRBM", "offset", offset)
+        checks.finite("BernoulliRBM", "offset", offset, ndim=0)
         self.weights, (self.visible_bias, self.hidden_bias), self.offset = weights, biases, offset
         self.weight_scale = 1.0
 
@@ -114,7 +114,7 @@ class BernoulliRBM(AbstractHiddenBits):
         Args:
             beta: Inverse temperature, >= 0; at 0 all bits are fair coins.
         """
-        checks.non_negative("BernoulliRBM", "beta", beta)
+        checks.non_negative("BernoulliRBM", "beta", beta, ndim=0)
         new = BernoulliRBM(self.weights, beta * self.visible_bias, beta * self.hidden_bias, beta * self.offset)
         return eqx.tree_at(lambda rbm: rbm.weight_scale, new, beta * self.weight_scale)
 

@@ -72,7 +72,7 @@ class RandomEnergy(AbstractEnergy, AbstractDensity):
             beta: Inverse temperature, >= 0; freezing is at 2 sqrt(log 2) = 1.6651.
         """
         few_units("RandomEnergy.draw", sites)
-        checks.non_negative("RandomEnergy.draw", "beta", beta)
+        checks.non_negative("RandomEnergy.draw", "beta", beta, ndim=0)
         return cls(beta * math.sqrt(0.5 * sites) * normal(key, (1 << sites,), jnp.result_type(float)))
 
     @property
@@ -117,7 +117,7 @@ def rem_limit(beta: float) -> RandomEnergyLimit:
         >>> round(rem_limit(1.0).log_z, 6), round(rem_limit(2.0).log_z, 6), rem_limit(2.0).entropy
         (0.943147, 1.665109, 0.0)
     """
-    checks.non_negative("rem_limit", "beta", beta)
+    checks.non_negative("rem_limit", "beta", beta, ndim=0)
     deepest = math.sqrt(math.log(2.0))
     if beta <= 2.0 * deepest:
         quarter = 0.25 * beta * beta

@@ -38,8 +38,8 @@ class Rosenbrock(AbstractEnergy, AbstractDensity):
     temperature: float | Scalar = 20.0
 
     def __check_init__(self):
-        checks.positive("Rosenbrock", "steepness", self.steepness)
-        checks.positive("Rosenbrock", "temperature", self.temperature)
+        checks.positive("Rosenbrock", "steepness", self.steepness, ndim=0)
+        checks.positive("Rosenbrock", "temperature", self.temperature, ndim=0)
 
     def __call__(self, x: Float[Array, " dim"], cond: Cond = None) -> Scalar:
         """E(x) in nats."""

@@ -33,7 +33,7 @@ class SelfNormalised(AbstractEnergy):
     log_z: Scalar
 
     def __check_init__(self):
-        checks.finite("SelfNormalised", "log_z", self.log_z)
+        checks.finite("SelfNormalised", "log_z", self.log_z, ndim=0)
 
     def __call__(self, x: X, cond: Cond = None) -> Scalar:
         return self.energy(x, cond) + self.log_z

@@ -54,8 +54,8 @@ def sherrington_kirkpatrick(key: Key, sites: int, beta: float | Scalar = 1.0, fi
         ((50, 50), True)
     """
     checks.count("sherrington_kirkpatrick", "sites", sites, least=2)
-    checks.non_negative("sherrington_kirkpatrick", "beta", beta)
-    checks.finite("sherrington_kirkpatrick", "field", field)
+    checks.non_negative("sherrington_kirkpatrick", "beta", beta, ndim=0)
+    checks.finite("sherrington_kirkpatrick", "field", field, ndim=0)
     upper = jnp.triu(normal(key, (sites, sites), jnp.result_type(float)), 1) / math.sqrt(sites)
     return BoltzmannMachine(beta * (upper + upper.T), jnp.full(sites, field, upper.dtype), spins=True)
 
@@ -77,7 +77,7 @@ def edwards_anderson(key: Key, shape: tuple[int, ...], beta: float | Scalar = 1.
         >>> edwards_anderson(jax.random.key(0), (4, 4, 4)).strengths.shape
         (192,)
     """
-    checks.non_negative("edwards_anderson", "beta", beta)
+    checks.non_negative("edwards_anderson", "beta", beta, ndim=0)
     pairs = lattice_edges(shape, periodic)
     strengths = normal(key, (len(pairs),), jnp.result_type(float))
     return Ising(pairs, beta * strengths, jnp.zeros(math.prod(shape), strengths.dtype))
@@ -100,7 +100,7 @@ def sk_log_mean_z(sites: int, beta: float) -> float:
         75.502218056
     """
     checks.count("sk_log_mean_z", "sites", sites, least=2)
-    checks.non_negative("sk_log_mean_z", "beta", beta)
+    checks.non_negative("sk_log_mean_z", "beta", beta, ndim=0)
     return sites * math.log(2.0) + 0.25 * beta * beta * (sites - 1)
 
 
@@ -118,7 +118,7 @@ def sk_high_temperature(beta: float) -> SKHighTemperature:
         >>> round(found.log_z, 6), round(found.variance, 6)
         (0.755647, 0.018841)
     """
-    checks.non_negative("sk_high_temperature", "beta", beta)
+    checks.non_negative("sk_high_temperature", "beta", beta, ndim=0)
     if beta >= 1.0:
         raise ValueError(f"sk_high_temperature.beta must be < 1, above the glass transition; got {beta}.")
     variance = -0.5 * (math.log1p(-beta * beta) + beta * beta)

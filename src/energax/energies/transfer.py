@@ -103,7 +103,7 @@ def _equal_neighbours(
     checks.count(owner, "rows", rows, least=2)
     checks.count(owner, "cols", cols, least=2)
     checks.count(owner, "states", states, least=2)
-    checks.finite(owner, "coupling", coupling)
+    checks.finite(owner, "coupling", coupling, ndim=0)
     if cols * math.log(states) > math.log(most) + 1e-9:
         raise ValueError(f"{owner}.cols must leave a row at most {most} states; got {states}^{cols}.")
     row = _row_states(cols, states)

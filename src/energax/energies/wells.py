@@ -46,9 +46,9 @@ class DoubleWell(AbstractEnergy, AbstractDensity):
     tilt: float | Scalar = 0.0
 
     def __check_init__(self):
-        checks.positive("DoubleWell", "depth", self.depth)
+        checks.positive("DoubleWell", "depth", self.depth, ndim=0)
         checks.count("DoubleWell", "dim", self.dim)
-        checks.finite("DoubleWell", "tilt", self.tilt)
+        checks.finite("DoubleWell", "tilt", self.tilt, ndim=0)
 
     def __call__(self, x: Float[Array, " dim"], cond: Cond = None) -> Scalar:
         """E(x) in nats."""

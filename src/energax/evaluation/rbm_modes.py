@@ -82,7 +82,7 @@ def singular_modes(model: BernoulliRBM, most: int = 4) -> SingularModes:
         most: At most how many modes, >= 1.
 
     Raises:
-        ValueError: All weights are zero, or `most` is no count.
+        ValueError: `model` is no machine, all its weights are zero, or `most` is no count.
 
     Example:
         >>> from energax.energies import bars_and_stripes_rbm
@@ -91,7 +91,7 @@ def singular_modes(model: BernoulliRBM, most: int = 4) -> SingularModes:
         ([1, 4], [43.82, 39.19])
     """
     checks.count("singular_modes", "most", most)
-    u, values, _ = np.linalg.svd(np.asarray(model.weights, np.float64), full_matrices=False)
+    u, values, _ = np.linalg.svd(_parameters("singular_modes", model)[-1], full_matrices=False)
     if values[0] == 0.0:
         raise ValueError("singular_modes.model must have weights; got all zero.")
     values = values[values > ALIKE * values[0]]
@@ -115,7 +115,7 @@ def free_energy_minima(model: BernoulliRBM, most: int = 16) -> Minima:
         most: At most how many minima are told apart, >= 1; all others are one column.
 
     Raises:
-        ValueError: It has more units, or `most` is no count.
+        ValueError: `model` is no machine or has more units, or `most` is no count.
 
     Example:
         >>> from energax.energies import bars_and_stripes_rbm
@@ -124,10 +124,10 @@ def free_energy_minima(model: BernoulliRBM, most: int = 16) -> Minima:
         ((14, 9), (512, 14))
     """
     checks.count("free_energy_minima", "most", most)
-    visible = model.weights.shape[0]
+    offset, b, c, weights = _parameters("free_energy_minima", model)
+    visible = len(b)
     if visible > MOST_VISIBLE:
         raise ValueError(f"free_energy_minima.model must have <= {MOST_VISIBLE} visible units; got {visible}.")
-    offset, b, c, weights = _parameters(model)
     free = np.concatenate([-v @ b - np.logaddexp(0.0, c + v @ weights).sum(axis=1) for v in _states(visible)])
     codes = np.arange(2**visible)
     flipped = codes[:, None] ^ (1 << np.arange(visible))
@@ -148,7 +148,7 @@ def free_energy_minima(model: BernoulliRBM, most: int = 16) -> Minima:
 
 def is_enumerable(model: BernoulliRBM) -> bool:
     """Whether `rbm_averages` does its sum."""
-    small, large = sorted(model.weights.shape)
+    small, large = sorted(_parameters("is_enumerable", model)[-1].shape)
     return small < 26 and 2**small * large <= MOST_SUMS
 
 
@@ -169,10 +169,10 @@ def rbm_averages(model: BernoulliRBM, modes: SingularModes, beta: float) -> RBMA
         >>> round(rbm_averages(model, singular_modes(model), 1.0).log_z, 6)
         7.153587
     """
-    checks.non_negative("rbm_averages", "beta", beta)
+    checks.non_negative("rbm_averages", "beta", beta, ndim=0)
+    offset, b, c, weights = _parameters("rbm_averages", model)
     if not is_enumerable(model):
         raise ValueError(f"rbm_averages.model must have a smaller layer; got weights {model.weights.shape}.")
-    offset, b, c, weights = _parameters(model)
     is_visible = weights.shape[0] <= weights.shape[1]  # which layer is summed state by state
     inner, outer, between = (b, c, weights) if is_visible else (c, b, weights.T)
     logs, total = [], np.zeros(2 + len(modes.dims))
@@ -210,15 +210,17 @@ def exact_occupancy(model: BernoulliRBM, minima: Minima, beta: float) -> np.ndar
         >>> float(exact_occupancy(model, free_energy_minima(model), 1.0).sum().round(12))
         1.0
     """
-    checks.non_negative("exact_occupancy", "beta", beta)
-    _, b, c, weights = _parameters(model)
+    checks.non_negative("exact_occupancy", "beta", beta, ndim=0)
+    _, b, c, weights = _parameters("exact_occupancy", model)
     logs = np.concatenate(
         [beta * (v @ b) + np.logaddexp(0.0, beta * (c + v @ weights)).sum(axis=1) for v in _states(len(b))]
     )
     return np.exp(logs - np.logaddexp.reduce(logs)) @ minima.ends
 
 
-def _parameters(model: BernoulliRBM) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+def _parameters(owner: str, model: BernoulliRBM) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    if not isinstance(model, BernoulliRBM):
+        raise ValueError(f"{owner}.model must be a BernoulliRBM; got {type(model).__name__}.")
     arrays = (np.asarray(a, np.float64) for a in (model.visible_bias, model.hidden_bias, model.weights))
     b, c, weights = arrays
     return float(model.offset), b, c, weights

@@ -101,8 +101,8 @@ def bracket(
         >>> found.contains(float(wells.log_z())), found.strict, found.verdict
         (True, True, ())
     """
-    checks.positive("bracket", "tolerance", tolerance)
-    checks.non_negative("bracket", "width", width)
+    checks.positive("bracket", "tolerance", tolerance, ndim=0)
+    checks.non_negative("bracket", "width", width, ndim=0)
     ups = _runs("forward", forward)
     downs = _runs("reverse", reverse)
     below, above = _longest(ups), _longest(downs)

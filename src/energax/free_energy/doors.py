@@ -52,7 +52,7 @@ def resampling(owner: str, scheme: str, threshold: float) -> None:
     """Raises ValueError unless `scheme` is one of the four and `threshold` a number in [0, 1]."""
     if scheme not in SCHEMES:
         raise ValueError(f"{owner}.resampling must be one of {', '.join(SCHEMES)}; got {scheme!r}.")
-    checks.non_negative(owner, "threshold", threshold)
+    checks.non_negative(owner, "threshold", threshold, ndim=0)
     if threshold > 1:
         raise ValueError(f"{owner}.threshold must lie in [0, 1]; got {threshold}.")
 

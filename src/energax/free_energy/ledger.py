@@ -154,9 +154,9 @@ def ledger(
     names = _names(estimators, escort, kernel)
     checks.count("ledger", "budget", budget, 2 * num_chains * steps_per_temperature)
     checks.count("ledger", "pilot_chains", pilot_chains, 8)
-    checks.positive("ledger", "threshold", threshold)
+    checks.positive("ledger", "threshold", threshold, ndim=0)
     if exact is not None:
-        checks.finite("ledger", "exact", exact)
+        checks.finite("ledger", "exact", exact, ndim=0)
     if start not in _STARTS:
         raise ValueError(f"ledger.start must be one of {', '.join(_STARTS)}; got {start!r}.")
     if targets is not None:

@@ -61,7 +61,7 @@ class WangLandauResult(eqx.Module):
         Args:
             beta: Inverse temperature, of any sign.
         """
-        checks.finite("WangLandauResult.log_z", "beta", beta)
+        checks.finite("WangLandauResult.log_z", "beta", beta, ndim=0)
         return log_mean_exp_error(jax.nn.logsumexp(self.walkers - beta * self.levels[None, :], axis=1))
 
     def _over_walkers(self) -> LogMean:

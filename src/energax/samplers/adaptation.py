@@ -61,8 +61,8 @@ class DualAveraging(eqx.Module):
 
     def __check_init__(self):
         checks.fraction("DualAveraging", "target", self.target)
-        checks.positive("DualAveraging", "gamma", self.gamma)
-        checks.non_negative("DualAveraging", "offset", self.offset)
+        checks.positive("DualAveraging", "gamma", self.gamma, ndim=0)
+        checks.non_negative("DualAveraging", "offset", self.offset, ndim=0)
         checks.fraction("DualAveraging", "decay", self.decay)
 
     def init(self, step_size: float | Scalar) -> DualAveragingState:
@@ -116,9 +116,9 @@ class AdaptiveStep(eqx.Module):
 
     def __check_init__(self):
         checks.fraction("AdaptiveStep", "target", self.target)
-        checks.positive("AdaptiveStep", "rate", self.rate)
-        checks.positive("AdaptiveStep", "lowest", self.lowest)
-        checks.positive("AdaptiveStep", "highest", self.highest)
+        checks.positive("AdaptiveStep", "rate", self.rate, ndim=0)
+        checks.positive("AdaptiveStep", "lowest", self.lowest, ndim=0)
+        checks.positive("AdaptiveStep", "highest", self.highest, ndim=0)
         if self.highest <= self.lowest:
             raise ValueError(f"AdaptiveStep.highest must be > lowest {self.lowest}; got {self.highest}.")
 

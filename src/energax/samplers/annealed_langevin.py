@@ -58,7 +58,7 @@ def annealed_langevin(
         3.0
     """
     checks.typed_key("annealed_langevin", key)
-    checks.positive("annealed_langevin", "step_size", step_size)
+    checks.positive("annealed_langevin", "step_size", step_size, ndim=0)
     checks.count("annealed_langevin", "steps_per_level", steps_per_level)
     checks.positive("annealed_langevin", "sigmas", sigmas)
     if np.ndim(sigmas) != 1 or np.any(np.diff(np.asarray(sigmas)) >= 0.0):

@@ -201,7 +201,7 @@ def slice_sampling(width: float | Scalar) -> Blackjax:
         >>> slice_sampling(2.0).parameters
         {'width': 2.0}
     """
-    checks.positive("slice_sampling", "width", width)
+    checks.positive("slice_sampling", "width", width, ndim=0)
     _blackjax("slice_sampling")
     return Blackjax(_build_slice, {"width": width})
 

@@ -56,7 +56,8 @@ class Cycle(AbstractSampler):
     kernels: tuple[AbstractSampler, ...]
 
     def __check_init__(self):
-        if len(self.kernels) < 2 or not all(isinstance(kernel, AbstractSampler) for kernel in self.kernels):
+        kernels = self.kernels if isinstance(self.kernels, (tuple, list)) else ()
+        if len(kernels) < 2 or not all(isinstance(kernel, AbstractSampler) for kernel in kernels):
             raise ValueError(f"Cycle.kernels must be two samplers or more; got {self.kernels!r}.")
 
     @property

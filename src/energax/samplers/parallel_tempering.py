@@ -69,6 +69,14 @@ def tempered_joint(energy: Any, beta: float | Scalar) -> AbstractEnergy:
     return energy.at_beta(beta)
 
 
+def as_ladder(betas: Any) -> Any:
+    """An array; or what was given, where it is none, for `check_ladder` to refuse."""
+    try:
+        return betas if isinstance(betas, str) else jnp.asarray(betas)
+    except (TypeError, ValueError):
+        return betas
+
+
 class ParallelTempering(AbstractSampler):
     """Moves every level by the inner kernel, then tries to swap neighbours: pairs (0, 1), (2, 3), .. and (1, 2), ..
     in turn.
@@ -97,7 +105,7 @@ class ParallelTempering(AbstractSampler):
 
     exact: ClassVar[bool] = False
     inner: AbstractSampler
-    betas: Float[Array, " replicas"] = eqx.field(converter=jnp.asarray)
+    betas: Float[Array, " replicas"] = eqx.field(converter=as_ladder)
     step_sizes: Float[Array, " replicas"] | None = None
     family: Callable[[Any, Any], AbstractEnergy] = eqx.field(default=tempered_energy, static=True)
     inner_steps: int = eqx.field(default=1, static=True)
@@ -192,6 +200,8 @@ class ParallelTempering(AbstractSampler):
 
 def check_ladder(owner: str, betas: Any) -> None:
     """Raises ValueError unless `betas` are two or more inverse temperatures from 1 down, none negative."""
+    if not hasattr(betas, "dtype") or not jnp.issubdtype(betas.dtype, jnp.number):
+        raise ValueError(f"{owner}.betas must be numbers that decrease from 1; got {betas!r}.")
     if betas.ndim != 1 or betas.shape[0] < 2:
         raise ValueError(f"{owner}.betas must hold at least two inverse temperatures; got shape {betas.shape}.")
     checks.non_negative(owner, "betas", betas)

@@ -27,7 +27,7 @@ from energax.numerics.tree import where
 
 from .adaptation import with_step_size
 from .chains import admit, num_chains, one_step, refresh_all, traced
-from .parallel_tempering import check_ladder, tempered_energy
+from .parallel_tempering import as_ladder, check_ladder, tempered_energy
 
 
 class SimulatedTemperingState(NamedTuple):
@@ -82,7 +82,7 @@ class SimulatedTempering(AbstractSampler):
 
     exact: ClassVar[bool] = False
     inner: AbstractSampler
-    betas: Float[Array, " levels"] = eqx.field(converter=jnp.asarray)
+    betas: Float[Array, " levels"] = eqx.field(converter=as_ladder)
     weights: Float[Array, " levels"] | None = None
     step_sizes: Float[Array, " levels"] | None = None
     family: Callable[[Any, Any], AbstractEnergy] = eqx.field(default=tempered_energy, static=True)

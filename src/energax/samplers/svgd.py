@@ -114,7 +114,7 @@ def svgd(
     checks.count("svgd", "num_steps", num_steps)
     checks.positive("svgd", "step_size", step_size, ndim=0)
     if bandwidth is not None:
-        checks.positive("svgd", "bandwidth", bandwidth)
+        checks.positive("svgd", "bandwidth", bandwidth, ndim=0)
     init_chains(ULA(1.0), energy, xs)  # its refusals
     dtype = jax.tree.leaves(xs)[0].dtype
     width = None if bandwidth is None else jnp.asarray(bandwidth, dtype)

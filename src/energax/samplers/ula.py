@@ -54,7 +54,7 @@ class ULA(AbstractSampler):
 
     def __check_init__(self):
         checks.positive("ULA", "step_size", self.step_size, ndim=0)
-        checks.non_negative("ULA", "temperature", self.temperature)
+        checks.non_negative("ULA", "temperature", self.temperature, ndim=0)
 
     @classmethod
     def from_noise(cls, step_size: float | Scalar, noise: float | Scalar) -> "ULA":
@@ -69,7 +69,7 @@ class ULA(AbstractSampler):
             1.25e-06
         """
         checks.positive("ULA", "step_size", step_size, ndim=0)
-        checks.non_negative("ULA", "noise", noise)
+        checks.non_negative("ULA", "noise", noise, ndim=0)
         return cls(step_size, temperature=noise**2 / (2 * step_size))
 
     @property
