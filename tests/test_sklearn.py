@@ -109,6 +109,7 @@ def test_settings_of_a_recipe_are_taken_and_wrong_ones_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Skipping check check_array_api_input")  # scipy's array API is off here
 def test_it_passes_the_checks_of_scikit_learn():
     check_estimator(quick(steps=2, settings={**QUICK, "evaluation.ais_chains": 8, "evaluation.ais_temperatures": [4]}))
 
