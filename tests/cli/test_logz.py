@@ -103,8 +103,9 @@ def test_the_models_are_listed(call):
     ],
 )
 def test_bad_words_are_refused(call, words, said):
-    done = call(*words, "--quiet")
+    done = call(*words)
     assert done.exit_code == 2
+    assert not done.stdout
     assert said in " ".join(done.stderr.replace("│", " ").split())
 
 

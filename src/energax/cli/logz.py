@@ -61,11 +61,12 @@ def logz(
 
     from energax.runtime import backend
     from energax.runtime.display import choose
-    from energax.runtime.models import weigh
+    from energax.runtime.models import kernel_of, weigh
 
     backend.start(device)
     display = choose(quiet or as_json, sys.stdout)
     problem, folder = find_model(model, root, display)
+    kernel = kernel_of(problem, kernel)
     display.say(f"Measuring log Z of {problem.title} ...")
     found = weigh(
         problem, estimators=names, kernel=kernel, chains=chains, temperatures=temperatures, steps=steps, seed=seed
@@ -73,7 +74,7 @@ def logz(
     facts = {
         "model": problem.name,
         "how": problem.how,
-        "kernel": kernel or next(iter(problem.kernels)),
+        "kernel": kernel,
         "chains": chains or problem.chains,
         "temperatures": temperatures or problem.temperatures,
         "steps_per_temperature": steps,

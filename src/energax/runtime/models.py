@@ -48,6 +48,22 @@ class Model:
     temperatures: int = 100
 
 
+def kernel_of(model: Model, name: str | None) -> str:
+    """The name of the kernel that is asked for, or of the model's first where none is.
+
+    Raises:
+        ConfigError: The model has no such kernel.
+    """
+    if name is None:
+        return next(iter(model.kernels))
+    if name not in model.kernels:
+        raise ConfigError(
+            f"--kernel must be one of {', '.join(model.kernels)} for {model.name}; got {name!r}."
+            f"{did_you_mean(name, model.kernels)}"
+        )
+    return name
+
+
 def weigh(
     model: Model,
     *,
@@ -73,12 +89,7 @@ def weigh(
         ConfigError: The model has no such kernel.
         ValueError: A number is out of range.
     """
-    name = next(iter(model.kernels)) if kernel is None else kernel
-    if name not in model.kernels:
-        raise ConfigError(
-            f"--kernel must be one of {', '.join(model.kernels)} for {model.name}; got {name!r}."
-            f"{did_you_mean(name, model.kernels)}"
-        )
+    name = kernel_of(model, kernel)
     num = model.chains if chains is None else chains
     length = model.temperatures if temperatures is None else temperatures
     draw, run = jax.random.split(jax.random.key(seed))
