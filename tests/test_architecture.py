@@ -53,6 +53,35 @@ def test_every_method_file_names_its_source(room):
     assert not bare
 
 
+RESULTS = {"AISResult", "PopulationAnnealingResult", "SMCResult", "WangLandauResult", "Works", "ContinuousNoise"}
+"""Modules that functions return, and an error: like other records, made by functions whose examples show them."""
+
+
+def exported(room):
+    """(name, its class or function) of everything that the face of a floor hands on."""
+    for node in ast.parse((SOURCE / room / "__init__.py").read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            tree = ast.parse((SOURCE / room / f"{node.module}.py").read_text())
+            found = {each.name: each for each in tree.body if isinstance(each, ast.FunctionDef | ast.ClassDef)}
+            yield from ((alias.name, found[alias.name]) for alias in node.names if alias.name in found)
+
+
+def is_record(node):
+    """A class that the user reads and does not make."""
+    if isinstance(node, ast.FunctionDef):
+        return False
+    marks = [ast.unparse(mark) for mark in (*node.decorator_list, *node.bases)]
+    return any(mark.startswith(("dataclass", "NamedTuple")) for mark in marks) or node.name in RESULTS
+
+
+@pytest.mark.parametrize("room", ["energies", "samplers", "free_energy", "evaluation"])
+def test_what_a_face_exports_has_an_example(room):
+    public = {name: node for name, node in exported(room) if not is_record(node) and not name.startswith("Abstract")}
+    assert len(public) > 20
+    bare = [name for name, node in public.items() if ">>> " not in (ast.get_docstring(node) or "")]
+    assert not bare
+
+
 def test_only_placement_and_hosts_know_devices():
     allowed = {"placement.py", "hosts.py"}
     knows = {p.name for p in FILES if "jax.sharding" in p.read_text() or "jax.distributed" in p.read_text()}

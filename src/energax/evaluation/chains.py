@@ -84,6 +84,11 @@ def autocorrelation(draws: np.ndarray, *, max_lag: int | None = None) -> np.ndar
 
     Raises:
         ValueError: `draws` is not [chains, draws], not finite, or some chain never moved.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> autocorrelation(np.cumsum(rng.normal(size=(4, 1000)), axis=1), max_lag=2).round(2).tolist()
+        [1.0, 0.99, 0.99]
     """
     quantities, _ = _quantities(draws, None, least=1)
     if quantities.shape[2] != 1 or np.ndim(draws) != 2:

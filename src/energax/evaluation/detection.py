@@ -100,6 +100,11 @@ def detect_labelled(
 
     Raises:
         ValueError: Lengths differ, a score is not finite, a label is not 0 or 1, or only one class occurs.
+
+    Example:
+        >>> found = detect_labelled(np.array([0.0, 1.0, 2.0, 3.0]), np.array([0, 0, 1, 1]))
+        >>> found.auroc
+        1.0
     """
     scores, labels = _scores("detect_labelled", "scores", scores), np.asarray(is_foreign)
     if labels.shape != scores.shape:
@@ -116,14 +121,24 @@ def detect_labelled(
 
 
 def auroc(known: np.ndarray, foreign: np.ndarray) -> float:
-    """P(foreign score > known score) + P(equal) / 2."""
+    """P(foreign score > known score) + P(equal) / 2.
+
+    Example:
+        >>> auroc(np.array([0.0, 1.0, 2.0]), np.array([2.0, 3.0]))  # 5 of 6 pairs in order, one a tie
+        0.9166666666666666
+    """
     ranks = rankdata(np.concatenate([known, foreign]))
     n, m = len(known), len(foreign)
     return float((ranks[n:].sum() - m * (m + 1) / 2) / (n * m))
 
 
 def aupr(known: np.ndarray, foreign: np.ndarray) -> float:
-    """Average precision, foreign positive: sum over thresholds of precision times the gain in recall."""
+    """Average precision, foreign positive: sum over thresholds of precision times the gain in recall.
+
+    Example:
+        >>> aupr(np.array([0.0, 1.0]), np.array([2.0, 3.0]))
+        1.0
+    """
     scores = np.concatenate([known, foreign])
     positive = np.repeat([0.0, 1.0], [len(known), len(foreign)])
     order = np.argsort(-scores, kind="stable")
@@ -135,7 +150,12 @@ def aupr(known: np.ndarray, foreign: np.ndarray) -> float:
 
 
 def fpr95(known: np.ndarray, foreign: np.ndarray) -> float:
-    """Share of foreign samples at or below the smallest threshold that keeps >= 95 % of the known."""
+    """Share of foreign samples at or below the smallest threshold that keeps >= 95 % of the known.
+
+    Example:
+        >>> fpr95(np.arange(20.0), np.array([5.0, 30.0]))
+        0.5
+    """
     kept = int(np.ceil(0.95 * len(known) - 1e-9))
     return float(np.mean(foreign <= np.partition(known, kept - 1)[kept - 1]))
 

@@ -35,6 +35,10 @@ def frechet_between_gaussians(mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.
 
     Raises:
         ValueError: Shapes do not fit or a number is not finite.
+
+    Example:
+        >>> frechet_between_gaussians(np.zeros(2), np.eye(2), np.ones(2), 4.0 * np.eye(2))  # 2 of means, 2 of widths
+        4.0
     """
     parts = [np.atleast_1d(np.asarray(part, np.float64)) for part in (mean_a, cov_a, mean_b, cov_b)]
     mean_a, cov_a, mean_b, cov_b = parts
@@ -52,7 +56,13 @@ def frechet_between_gaussians(mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.
 
 
 def frechet_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:
-    """Frechet distance between the Gaussians fitted to two sets of features [n, dim], n >= 2."""
+    """Frechet distance between the Gaussians fitted to two sets of features [n, dim], n >= 2.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(50, 2))
+        >>> round(frechet_distance(x, x + 1.0), 6)
+        2.0
+    """
     a, b = as_rows("frechet_distance", "features_a", features_a), as_rows("frechet_distance", "features_b", features_b)
     return frechet_between_gaussians(
         a.mean(axis=0), np.atleast_2d(np.cov(a.T)), b.mean(axis=0), np.atleast_2d(np.cov(b.T))
@@ -98,6 +108,14 @@ def fit_classifier_features(
 
     Raises:
         ValueError: `x` is not finite, `y` has another length, or there is one class only.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> y = rng.integers(0, 2, 200)
+        >>> x = rng.normal(size=(200, 2)) + 4.0 * y[:, None]
+        >>> features = fit_classifier_features(x, y, units=4, max_epochs=20)
+        >>> features.train_accuracy > 0.95
+        True
     """
     rows = as_rows("fit_classifier_features", "x", x)
     labels = np.asarray(y)
@@ -130,6 +148,15 @@ def classifier_frechet(
 
     Raises:
         ValueError: A set is too small, not finite or of another width.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> y = rng.integers(0, 2, 200)
+        >>> x = rng.normal(size=(200, 2)) + 4.0 * y[:, None]
+        >>> features = fit_classifier_features(x, y, units=4, max_epochs=20)
+        >>> found = classifier_frechet(features, x[:60] + 2.0, x[60:120], x[120:])
+        >>> found.value > found.floor
+        True
     """
     ours, theirs, held = features(samples), features(train), features(test)
     return against_floor("classifier_frechet", frechet_distance, ours, theirs, held, seed)

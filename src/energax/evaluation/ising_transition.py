@@ -92,6 +92,10 @@ def ising_curves(size: int, low: float, high: float, num: int = 200) -> list[Cur
         low: Lowest inverse temperature in units of 1 / J, > 0.
         high: Highest.
         num: Points of each curve, >= 2.
+
+    Example:
+        >>> [curve.name for curve in ising_curves(4, 0.3, 0.6, num=5)]
+        ['energy', 'specific_heat', 'abs_magnetisation']
     """
     betas = np.linspace(low, high, num)
     rows = [_formulas(size, float(beta)) for beta in betas]

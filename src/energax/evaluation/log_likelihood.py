@@ -126,6 +126,11 @@ def energy_values(energy: AbstractEnergy, xs: np.ndarray | jax.Array, *, batch_s
 
     Raises:
         ValueError: `xs` is no stack of finite samples, or the energy is not a scalar.
+
+    Example:
+        >>> from energax.energies import standard_normal
+        >>> energy_values(standard_normal(2), np.array([[0.0, 0.0], [1.0, 1.0]], np.float32)).tolist()
+        [0.0, 1.0]
     """
     checks.samples("energy_values", "xs", xs)
     checks.count("energy_values", "batch_size", batch_size)

@@ -115,6 +115,10 @@ def potts_curves(size: int, states: int, low: float, high: float, num: int | Non
     Returns:
         Curves of energy and specific heat where this lattice is known; one point, the energy at the critical coupling,
         where that lies between `low` and `high` (above four states the mean of the two phases).
+
+    Example:
+        >>> [(curve.name, len(curve.betas)) for curve in potts_curves(3, 3, 0.9, 1.1, num=5)]
+        [('energy', 5), ('specific_heat', 5), ('energy', 1)]
     """
     found = []
     if states == 2 or states**size <= MOST_ROWS:

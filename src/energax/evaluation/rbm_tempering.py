@@ -137,6 +137,13 @@ def rbm_curves(model: BernoulliRBM, modes: SingularModes, low: float, high: floa
         low: Lowest inverse temperature, > 0.
         high: Highest.
         num: Points of each curve, >= 2; fewer where the sum is long.
+
+    Example:
+        >>> from energax.energies import bars_and_stripes_rbm
+        >>> from energax.evaluation import singular_modes
+        >>> model = bars_and_stripes_rbm(8.0)
+        >>> [curve.name for curve in rbm_curves(model, singular_modes(model), 0.5, 1.0, num=2)]
+        ['joint_energy', 'heat_capacity', 'mode_1', 'mode_2']
     """
     if not is_enumerable(model):
         return []

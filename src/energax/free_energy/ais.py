@@ -195,6 +195,17 @@ def annealed_weights(
 
     Returns:
         Log weights (nats), final positions, mean acceptance of each move.
+
+    Example:
+        >>> from energax.core import GeometricPath
+        >>> from energax.energies import Gaussian, standard_normal
+        >>> from energax.samplers import MALA
+        >>> path = GeometricPath(standard_normal(1), Gaussian(jnp.ones(1), jnp.full(1, 0.5)))
+        >>> xs = jax.random.normal(jax.random.key(1), (64, 1))
+        >>> betas = jnp.linspace(0.0, 1.0, 11)
+        >>> log_weights, x, acceptance = annealed_weights(jax.random.key(0), path, MALA(0.3), xs, betas, None, 1)
+        >>> log_weights.shape, x.shape, acceptance.shape
+        ((64,), (64, 1), (10,))
     """
     chains = init_chains(sampler, path.at(0.0), xs)
     log_weights = jnp.zeros(jax.tree.leaves(xs)[0].shape[0], betas.dtype)
@@ -298,6 +309,12 @@ def bootstrap_interval(
     different weights may hold one value only.
 
     Source: DiCiccio and Efron (1996), Bootstrap confidence intervals, doi:10.1214/ss/1032280214, section 4.
+
+    Example:
+        >>> log_weights = 0.5 * jax.random.normal(jax.random.key(0), (64,))
+        >>> low, high = bootstrap_interval(jax.random.key(1), log_weights, num_resamples=100)
+        >>> float(low) < 0.125 < float(high)  # log E[w] is half the variance
+        True
     """
     num, (whole, std_error) = log_weights.shape[0], log_mean_exp_error(log_weights)
 

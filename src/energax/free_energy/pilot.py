@@ -69,6 +69,15 @@ def tune_path(
 
     Raises:
         ValueError: An argument is out of range, or two contradict each other.
+
+    Example:
+        >>> from energax.core import GeometricPath
+        >>> from energax.energies import Gaussian, standard_normal
+        >>> from energax.samplers import MALA
+        >>> path = GeometricPath(standard_normal(1), Gaussian(jnp.ones(1), jnp.full(1, 0.1)))
+        >>> betas, step_sizes = tune_path(jax.random.key(0), path, MALA(0.3), num_temperatures=11)
+        >>> betas.shape, step_sizes.shape, bool(betas[5] < 0.5)  # the narrow target is reached by short moves at first
+        ((11,), (10,), True)
     """
     checks.fraction(owner, "target_acceptance", target_acceptance)
     if schedule not in _SCHEDULES:

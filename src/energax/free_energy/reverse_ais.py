@@ -128,6 +128,17 @@ def reverse_weights(
 
     Returns:
         Log weights (nats, mean weight 1 / Z), final positions near the base, mean acceptance of each move.
+
+    Example:
+        >>> from energax.core import GeometricPath
+        >>> from energax.energies import Gaussian, standard_normal
+        >>> from energax.samplers import MALA
+        >>> path = GeometricPath(standard_normal(1), Gaussian(jnp.ones(1), jnp.full(1, 0.5)))
+        >>> xs = 1.0 + 0.5 * jax.random.normal(jax.random.key(1), (64, 1))
+        >>> betas = jnp.linspace(0.0, 1.0, 11)
+        >>> log_weights, x, acceptance = reverse_weights(jax.random.key(0), path, MALA(0.3), xs, betas, None, 1)
+        >>> log_weights.shape, x.shape, acceptance.shape
+        ((64,), (64, 1), (10,))
     """
     chains = init_chains(sampler, path.at(betas[-1]), xs)
     log_weights = jnp.zeros(jax.tree.leaves(xs)[0].shape[0], betas.dtype)

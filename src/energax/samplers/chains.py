@@ -88,6 +88,15 @@ def advance(
 
     Raises:
         ValueError: `key` is not one typed key, `num_steps` is not an integer >= 1, or `cond` does not fit the chains.
+
+    Example:
+        >>> from energax.core import FunctionEnergy
+        >>> from energax.samplers import MALA
+        >>> energy, sampler = FunctionEnergy(lambda x: 0.5 * jnp.sum(x**2)), MALA(0.5)
+        >>> chains = init_chains(sampler, energy, jnp.zeros((4, 2)))
+        >>> chains, info = advance(jax.random.key(0), sampler, energy, chains, num_steps=10)
+        >>> chains.states.x.shape, info.acceptance.shape
+        ((4, 2), (4,))
     """
     checks.count("advance", "num_steps", num_steps)
     energy = admit("advance", key, energy, chains, cond)
@@ -156,7 +165,14 @@ def traced(sampler: eqx.Module, dtype: Any = None) -> Any:
 
 
 def num_chains(chains: Chains) -> int:
-    """How many chains a stack holds."""
+    """How many chains a stack holds.
+
+    Example:
+        >>> from energax.core import FunctionEnergy
+        >>> from energax.samplers import ULA
+        >>> num_chains(init_chains(ULA(0.1), FunctionEnergy(lambda x: 0.5 * jnp.sum(x**2)), jnp.zeros((4, 2))))
+        4
+    """
     return int(jax.tree.leaves(chains)[0].shape[0])
 
 
@@ -177,6 +193,16 @@ def one_step(
         energy: The energy.
         states: `Chains.states`, refreshed under this energy.
         cond: What the energy is conditioned on, one row a chain.
+
+    Example:
+        >>> from energax.core import FunctionEnergy
+        >>> from energax.numerics import chain_keys
+        >>> from energax.samplers import MALA
+        >>> energy, sampler = FunctionEnergy(lambda x: 0.5 * jnp.sum(x**2)), MALA(0.5)
+        >>> chains = init_chains(sampler, energy, jnp.zeros((4, 2)))
+        >>> states, info = one_step(sampler, chain_keys(jax.random.key(0), 4), 0, energy, chains.states)
+        >>> states.x.shape, info.divergent.tolist()
+        ((4, 2), [False, False, False, False])
     """
     return jax.vmap(lambda k, s, c: sampler.step(step_key(k, index), _closed(energy, c), s))(keys, states, cond)
 

@@ -60,12 +60,25 @@ class ParallelTemperingInfo(NamedTuple):
 
 
 def tempered_energy(energy: AbstractEnergy, beta: float | Scalar) -> AbstractEnergy:
-    """beta * E: the family of an energy of x alone."""
+    """beta * E: the family of an energy of x alone.
+
+    Example:
+        >>> from energax.core import FunctionEnergy
+        >>> float(tempered_energy(FunctionEnergy(lambda x: jnp.sum(x**2)), 0.25)(jnp.ones(2)))
+        0.5
+    """
     return beta * energy
 
 
 def tempered_joint(energy: Any, beta: float | Scalar) -> AbstractEnergy:
-    """The bipartite model whose joint energy is beta E(v, h): its energy of v is its own free energy, not beta F(v)."""
+    """The bipartite model whose joint energy is beta E(v, h): its energy of v is its own free energy, not beta F(v).
+
+    Example:
+        >>> from energax.energies import BernoulliRBM
+        >>> machine = BernoulliRBM(jnp.ones((2, 1)), jnp.zeros(2), jnp.zeros(1))
+        >>> round(float(tempered_joint(machine, 0.5)(jnp.ones(2))), 4)  # -log(1 + e), and not F(v) / 2
+        -1.3133
+    """
     return energy.at_beta(beta)
 
 

@@ -115,7 +115,12 @@ class ReplayBuffer(eqx.Module):
 
 
 def finite_rows(xs: PyTree[Array]) -> Bool[Array, " chains"]:
-    """Which rows hold no infinity and no NaN in any leaf."""
+    """Which rows hold no infinity and no NaN in any leaf.
+
+    Example:
+        >>> finite_rows({"x": jnp.array([[0.0, 1.0], [jnp.nan, 1.0], [1.0, jnp.inf]])}).tolist()
+        [True, False, False]
+    """
     leaves = jax.tree.leaves(xs)
     good = jnp.ones(leaves[0].shape[0], bool)
     for leaf in leaves:
