@@ -10,48 +10,22 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 import jax
 import pytest
-from jax._src import compiler
-from jax._src.lib.mlir import ir
 
 import energax  # noqa: F401  first, before JAX computes: it switches a wrong fusion of XLA's off
+import quick_xla
 
 AS_USERS = bool(os.environ.get("ENERGAX_TEST_XLA_AS_USERS"))
 _SPENT: list[float] = []
 _CACHE = Path(__file__).parent.parent / ".pytest_cache" / "jax"
 _STATM, _ROOMY = Path("/proc/self/statm"), 2.5e9  # bytes that a worker may hold
 
+quick_xla.install()
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(_CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
-
-
-def _plain(compile_and_load):
-    """Half the compile time of a lone operation is a wrapper that makes it a fusion: programs go without.
-
-    Those that scatter keep it, as XLA has no other way, and whatever else it refuses is compiled as it would have been.
-    A JAX that compiles otherwise only loses the shortcut.
-    """
-
-    def compiled(backend, module, devices, options, *rest, **more):
-        names = set()
-        module.operation.walk(lambda op: names.add(op.name) or ir.WalkResult.ADVANCE)
-        debug = options.executable_build_options.debug_options
-        if debug.xla_backend_optimization_level == 0 and not any("scatter" in name for name in names):
-            before, debug.xla_disable_hlo_passes = debug.xla_disable_hlo_passes, "fusion-wrapper"
-            try:
-                return compile_and_load(backend, module, devices, options, *rest, **more)
-            except jax.errors.JaxRuntimeError:
-                debug.xla_disable_hlo_passes = before
-        return compile_and_load(backend, module, devices, options, *rest, **more)
-
-    return compiled
-
-
-if hasattr(compiler, "backend_compile_and_load"):
-    compiler.backend_compile_and_load = _plain(compiler.backend_compile_and_load)
 
 
 @pytest.fixture
