@@ -26,7 +26,7 @@ from energax.samplers import advance, init_chains
 from energax.samplers.chains import traced
 
 from . import doors
-from .pilot import at_step_size, tune_path
+from .pilot import at_step_size, tuned
 
 FEW = 10.0
 """Effective weights below which no error bar is to be believed."""
@@ -148,21 +148,11 @@ def ais(
     """
     dtype = doors.run("ais", key, path, sampler, num_chains, steps_per_temperature)
     pilot_key, start_key, walk_key, boot_key = jax.random.split(key, 4)
-    betas, step_sizes = tune_path(
-        pilot_key,
-        path,
-        sampler,
-        num_temperatures=num_temperatures,
-        betas=betas,
-        schedule=schedule,
-        step_sizes=step_sizes,
-        steps_per_temperature=steps_per_temperature,
-        num_chains=pilot_chains,
-        target_acceptance=target_acceptance,
-        owner="ais",
-    )
-    betas = jnp.asarray(betas, dtype)
-    step_sizes = None if step_sizes is None else jnp.asarray(step_sizes, dtype)
+    betas, step_sizes = tuned(
+        dtype, pilot_key, path, sampler, num_temperatures=num_temperatures, betas=betas, schedule=schedule,
+        step_sizes=step_sizes, steps_per_temperature=steps_per_temperature, num_chains=pilot_chains,
+        target_acceptance=target_acceptance, owner="ais",
+    )  # fmt: skip
     xs = _exact_starts(start_key, path, num_chains)
     kernel = traced(sampler, dtype)
     log_weights, x, acceptance = _forward(walk_key, path, kernel, xs, betas, step_sizes, steps_per_temperature)

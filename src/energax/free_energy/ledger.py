@@ -32,7 +32,7 @@ from .accounts import ACCOUNTS, NEED_TARGETS, Account, Terms, forward_run, stay
 from .ais import resample
 from .cost import Cost, count_evaluations
 from .escorted import Escort
-from .pilot import at_step_size, pilot_cost, tune_path
+from .pilot import at_step_size, pilot_cost, tuned
 
 ESTIMATORS = tuple(ACCOUNTS)
 _ROUNDING = 3e-6  # of log Z, relative: what float32 leaves of an estimate without scatter
@@ -163,14 +163,13 @@ def ledger(
         doors.starts("ledger", path, targets)
     pilot_key, target_key, run_key = jax.random.split(key, 3)
     length = 1 + budget // (num_chains * steps_per_temperature)
-    betas, steps = tune_path(
-        pilot_key, path, kernel, num_temperatures=length, steps_per_temperature=steps_per_temperature,
+    betas, steps = tuned(
+        dtype, pilot_key, path, kernel, num_temperatures=length, steps_per_temperature=steps_per_temperature,
         num_chains=pilot_chains, target_acceptance=target_acceptance, owner="ledger",
     )  # fmt: skip
     preparation = [("pilot", pilot_cost(path, kernel, length, pilot_chains, steps_per_temperature))]
     terms = Terms(
-        run_key, path, traced(kernel, dtype), jnp.asarray(betas, dtype),
-        None if steps is None else jnp.asarray(steps, dtype), num_chains, budget, steps_per_temperature, targets,
+        run_key, path, traced(kernel, dtype), betas, steps, num_chains, budget, steps_per_temperature, targets,
         stay if escort is None else escort,
     )  # fmt: skip
     needed = any(name in NEED_TARGETS for name in names)

@@ -9,6 +9,7 @@ another.
 """
 
 from dataclasses import fields
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -114,6 +115,12 @@ def tune_path(
         smooth = _smoothed(log_steps)
         steps = np.exp(np.interp(kept[1:], walked[1:], smooth))
     return kept, steps
+
+
+def tuned(dtype: jnp.dtype, *given: Any, **options: Any) -> tuple[Array, Array | None]:
+    """What `tune_path` settles, on the device and in the dtype of the energies."""
+    betas, steps = tune_path(*given, **options)
+    return jnp.asarray(betas, dtype), None if steps is None else jnp.asarray(steps, dtype)
 
 
 def at_step_size(sampler: AbstractSampler, step_sizes: Float[Array, " moves"] | None, k: Array) -> AbstractSampler:

@@ -26,7 +26,7 @@ from energax.samplers.chains import traced
 
 from . import doors
 from .ais import target_energies
-from .pilot import tune_path
+from .pilot import tuned
 from .population import exact_populations
 from .transitions import enter, gain_before, move, with_step
 
@@ -123,13 +123,11 @@ def population_annealing(
     pilot_key, start_key, walk_key = jax.random.split(key, 3)
     if num_temperatures is None and betas is None:
         num_temperatures = 100
-    temperatures, steps = tune_path(
-        pilot_key, path, sampler, num_temperatures=num_temperatures, betas=betas, schedule=schedule,
+    schedule_, moves = tuned(
+        dtype, pilot_key, path, sampler, num_temperatures=num_temperatures, betas=betas, schedule=schedule,
         step_sizes=step_sizes, steps_per_temperature=steps_per_temperature,
         num_chains=pilot_chains, target_acceptance=target_acceptance, owner=owner,
     )  # fmt: skip
-    schedule_ = jnp.asarray(temperatures, dtype)
-    moves = None if steps is None else jnp.asarray(steps, dtype)
     xs = exact_populations(start_key, path, num_populations, num_particles)
     ran = _run(walk_key, path, traced(sampler, dtype), xs, schedule_, moves, steps_per_temperature, resampling)
     return _summarise(path, schedule_, moves, *ran)

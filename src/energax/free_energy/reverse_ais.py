@@ -22,7 +22,7 @@ from energax.samplers.chains import traced
 
 from . import doors
 from .ais import AISResult, add_work, summarise, target_energies, work
-from .pilot import at_step_size, tune_path
+from .pilot import at_step_size, tuned
 
 _STARTS = ("exact", "chains", "data")
 
@@ -82,21 +82,11 @@ def reverse_ais(
     num_chains = int(jax.tree.leaves(xs)[0].shape[0])
     dtype = doors.run("reverse_ais", key, path, sampler, num_chains, steps_per_temperature)
     pilot_key, walk_key, boot_key = jax.random.split(key, 3)
-    betas, step_sizes = tune_path(
-        pilot_key,
-        path,
-        sampler,
-        num_temperatures=num_temperatures,
-        betas=betas,
-        schedule=schedule,
-        step_sizes=step_sizes,
-        steps_per_temperature=steps_per_temperature,
-        num_chains=pilot_chains,
-        target_acceptance=target_acceptance,
-        owner="reverse_ais",
-    )
-    betas = jnp.asarray(betas, dtype)
-    step_sizes = None if step_sizes is None else jnp.asarray(step_sizes, dtype)
+    betas, step_sizes = tuned(
+        dtype, pilot_key, path, sampler, num_temperatures=num_temperatures, betas=betas, schedule=schedule,
+        step_sizes=step_sizes, steps_per_temperature=steps_per_temperature, num_chains=pilot_chains,
+        target_acceptance=target_acceptance, owner="reverse_ais",
+    )  # fmt: skip
     xs = jax.tree.map(jnp.asarray, xs)
     kernel = traced(sampler, dtype)
     log_weights, x, acceptance = _reverse(walk_key, path, kernel, xs, betas, step_sizes, steps_per_temperature)
