@@ -127,6 +127,8 @@ class _Optimizer(Group):
     """Steps over which the rate rises linearly from 0."""
     clip: Positive | None = 1.0
     """Largest global gradient norm that is passed on unscaled; None for no clipping."""
+    accumulate: Annotated[int, Number, Field(ge=1, le=1_000_000)] = 1
+    """Training steps whose mean gradient makes one update: so many times the batch in the same memory."""
 
     @model_validator(mode="before")
     @classmethod

@@ -78,16 +78,9 @@ def build_sampler(config: Config) -> AbstractSampler:
 
 
 def build_optimizer(config: Config) -> optax.GradientTransformation:
-    """Clip, then the optimiser under its schedule, then the brake that a roll-back applies."""
-    optimizer, steps = config.optimizer, config.training.steps
-    rate: Any = optimizer.learning_rate
-    if optimizer.schedule == "cosine":
-        assert optimizer.final_fraction is not None  # the schema fills it in
-        rate = optax.cosine_decay_schedule(rate, steps - optimizer.warmup, optimizer.final_fraction)
-    if optimizer.warmup:
-        after = rate if callable(rate) else optax.constant_schedule(rate)
-        rise = optax.linear_schedule(0.0, optimizer.learning_rate, optimizer.warmup)
-        rate = optax.join_schedules([rise, after], [optimizer.warmup])
+    """Clip, then the optimiser under its schedule, then the brake that a roll-back applies; on gathered gradients."""
+    optimizer, each = config.optimizer, config.optimizer.accumulate
+    rate = build_rate(config)
     if optimizer.kind == "sgd":
         rule = optax.sgd(rate)
     elif optimizer.kind == "adam":
@@ -95,4 +88,20 @@ def build_optimizer(config: Config) -> optax.GradientTransformation:
     else:
         rule = optax.adamw(rate, b1=optimizer.b1, b2=optimizer.b2, weight_decay=optimizer.weight_decay)
     clip = [] if optimizer.clip is None else [optax.clip_by_global_norm(optimizer.clip)]
-    return optax.chain(*clip, rule, damping())
+    whole = optax.chain(*clip, rule, damping())
+    return whole if each == 1 else optax.MultiSteps(whole, each).gradient_transformation()
+
+
+def build_rate(config: Config) -> Any:
+    """The learning rate, or its schedule by the number of updates."""
+    optimizer, each = config.optimizer, config.optimizer.accumulate
+    updates, warmup = config.training.steps // each, optimizer.warmup // each
+    rate: Any = optimizer.learning_rate
+    if optimizer.schedule == "cosine":
+        assert optimizer.final_fraction is not None  # the schema fills it in
+        rate = optax.cosine_decay_schedule(rate, max(updates - warmup, 1), optimizer.final_fraction)
+    if warmup:
+        after = rate if callable(rate) else optax.constant_schedule(rate)
+        rise = optax.linear_schedule(0.0, optimizer.learning_rate, warmup)
+        rate = optax.join_schedules([rise, after], [warmup])
+    return rate
