@@ -56,7 +56,7 @@ def copied(tmp_path: Path) -> Path:
     """What a contributor edits, in a folder of its own; compiled programs are shared with this run."""
     for name in ("src", "tests/contracts"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("tests/conftest.py", "tests/judges.py", "pyproject.toml"):
+    for name in ("tests/conftest.py", "tests/judges.py", "tests/quick_xla.py", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)
     (ROOT / ".pytest_cache").mkdir(exist_ok=True)
     (tmp_path / ".pytest_cache").symlink_to(ROOT / ".pytest_cache", target_is_directory=True)
