@@ -359,6 +359,22 @@ def test_a_pair_is_driven_backwards_by_its_reversal():
         assert abs(z_of(np.exp(-np.asarray(back.work, np.float64) + exact), 1.0)) < reach()
         joined = bar(ahead, back)
         assert abs(joined.delta_f + exact) < reach() * joined.std_error
+        assert np.max(np.abs(crooks_scores(ahead.work, back.work, exact))) < reach(20)
+
+
+def crooks_scores(ahead, back, exact):
+    """P_F(W) exp(-(W - Delta F)) beside P_R(-W) at each value that work takes, in standard errors.
+
+    Work of a few turnings is one of some ten numbers; another protocol backwards has others, 100 errors off.
+    """
+    forward, reverse = np.asarray(ahead, np.float64), -np.asarray(back, np.float64)
+    scores = []
+    for value in np.unique(np.round(np.concatenate([forward, reverse]), 3)):
+        p = (np.abs(forward - value) < 2e-3) * np.exp(-forward - exact)
+        q = 1.0 * (np.abs(reverse - value) < 2e-3)
+        if np.count_nonzero(p) + np.count_nonzero(q) > 400:
+            scores.append((p.mean() - q.mean()) / np.sqrt((p.var() + q.var()) / len(p)))
+    return np.array(scores)
 
 
 def test_the_judge_catches_a_pair_without_its_ratio():

@@ -128,6 +128,14 @@ def test_error_bars_are_honest(counts):
         judge_error_bars(scores)
 
 
+def test_between_equal_states_a_mean_is_the_plain_one():
+    """Nothing of these values is told by the states' weights: their error is the standard error of the sample."""
+    values = np.random.default_rng(6).exponential(size=100)
+    mean, error = mbar(np.zeros((2, 100)), [40, 60]).expectation(values, 1)
+    assert mean == pytest.approx(values.mean(), abs=1e-12)
+    assert error == pytest.approx(values.std() / 10.0, rel=1e-9)
+
+
 def test_error_bars_over_groups_know_dependent_draws():
     counts = [40, 40, 40, 40]
     chain = np.repeat(np.tile(np.arange(40), 4), 4)

@@ -38,6 +38,10 @@ def test_gaussians_of_two_widths(sampler):
     assert np.all(np.abs(found.slopes - slopes) < reach(12, freedom=63) * found.slope_errors)
     assert 0.4 < found.acceptance.min() <= found.acceptance.max() <= 1.0
     assert found.chain_values.mean() == pytest.approx(found.delta_f)
+    # the integral of what was measured, to rounding: an error of the rule hides behind no error bar
+    nodes, weights = np.polynomial.legendre.leggauss(len(found.nodes))
+    np.testing.assert_allclose(found.nodes, 0.5 * (nodes + 1.0), atol=1e-7)
+    assert found.delta_f == pytest.approx(0.5 * weights @ found.slopes, rel=1e-6)
 
 
 def test_a_double_well():
