@@ -1,12 +1,13 @@
 """Persistent contrastive divergence with the gradient through the last step and an entropy of neighbours."""
 
-from energax.objectives import GeneratorStart, ImprovedCD, PersistentCD
+from energax.objectives import ImprovedCD, PersistentCD
 
-from ..method import BATCH, Rule
+from ..method import Rule
 from ..problem import Problem
+from . import pcd
 
 TITLE = "improved contrastive divergence, gradient through the last step"
-TRANSITIONS, SAMPLES = 5, 64
+SAMPLES = 64
 
 
 def fits(problem: Problem) -> bool:
@@ -15,13 +16,7 @@ def fits(problem: Problem) -> bool:
 
 
 def make(problem: Problem) -> Rule:
-    """Data, the walk, where it ends, and one step more for some, differentiated."""
-    negatives = PersistentCD(
-        problem.kernel,
-        TRANSITIONS,
-        problem.walkers,
-        adapt_target=problem.adapt_target,
-        start=GeneratorStart(problem.base),
-    )
-    walk = BATCH + problem.walkers * (TRANSITIONS * problem.step_cost + 1 + 1)
-    return Rule(ImprovedCD(negatives, SAMPLES), walk + SAMPLES * 5)
+    """What `pcd` does, and one step more for some walkers, differentiated."""
+    negatives = pcd.make(problem)
+    assert isinstance(negatives.objective, PersistentCD)
+    return Rule(ImprovedCD(negatives.objective, SAMPLES), negatives.evaluations + 5 * SAMPLES)
