@@ -64,6 +64,12 @@ def test_samples_are_the_models(fitted):
     assert abs(float(np.mean(told)) - exact) < 5 * float(np.std(told)) / np.sqrt(2000)
 
 
+@pytest.mark.parametrize("num", [0, -1, 2.5])
+def test_no_draws_are_refused(fitted, num):
+    with pytest.raises(ValueError, match=r"EBM\.sample\.n_samples must be an integer >= 1; got"):
+        fitted.sample(num)
+
+
 def test_a_forgotten_jacobian_is_caught(fitted, monkeypatch):
     """Planted bug: log p of the whitened coordinates, passed off as that of the rows."""
     monkeypatch.setattr(type(fitted.coordinates_), "log_det", property(lambda self: 0.0))

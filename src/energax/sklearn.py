@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from energax.core import AbstractEnergy, DivergenceError
+from energax.core import AbstractEnergy, DivergenceError, checks
 from energax.data import Dataset
 from energax.evaluation import energy_values
 from energax.free_energy import resample
@@ -33,7 +33,6 @@ from energax.training import TrainState
 _ROWS = 1024  # of one compiled shape: what a row scores does not depend on the rows beside it
 _POINTS = {1: 8000, 2: 400}  # nodes an axis, by dimension
 _STARTS = 1000
-_TARGET = {"MALA": 0.574, "HMC": 0.65}
 
 
 class EBM(DensityMixin, BaseEstimator):
@@ -133,15 +132,19 @@ class EBM(DensityMixin, BaseEstimator):
         Args:
             n_samples: How many, >= 1.
             random_state: As everywhere in scikit-learn.
+
+        Raises:
+            ValueError: `n_samples` is not an integer >= 1.
         """
         check_is_fitted(self)
+        checks.count("EBM.sample", "n_samples", n_samples)
         rng = check_random_state(random_state)
         pick, tune, walk = jax.random.split(jax.random.key(int(rng.randint(2**31 - 1))), 3)
         rows = jax.random.randint(pick, (n_samples,), 0, len(self.starts_))
         chains = init_chains(self.sampler_, self.energy_, jnp.asarray(self.starts_)[rows])
         sampler = self.sampler_
         if self._burn_in:
-            target = _TARGET[type(sampler).__name__]
+            target = measure.TARGET[type(sampler).__name__]
             sampler, chains = warm_up(tune, sampler, self.energy_, chains, self._burn_in, target)
         draws = run_chains(walk, sampler, self.energy_, chains, 1, thin=self._thin)[1]
         return self.coordinates_.inverse(np.asarray(draws.x[:, -1], np.float64))

@@ -42,7 +42,8 @@ from .build import Problem, toy_density
 
 DIAGNOSED_DRAWS = 100  # draws a chain for R-hat and ESS, at least
 _KERNEL_WIDTHS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.14, 0.2)  # of the data's standard deviation
-_TARGET = {"MALA": 0.574, "HMC": 0.65}
+TARGET = {"MALA": 0.574, "HMC": 0.65}
+"""Acceptance that the step size is warmed up to, by kernel."""
 _SHOWN = 400  # samples, data and energies kept for the figures
 
 Parts = tuple[dict[str, Any], dict[str, np.ndarray]]
@@ -109,7 +110,7 @@ def warm_chains(
     chains = init_chains(sampler, energy, starts[rows])
     if not evaluation.burn_in:
         return sampler, chains
-    return warm_up(key, sampler, energy, chains, evaluation.burn_in, _TARGET[type(sampler).__name__])
+    return warm_up(key, sampler, energy, chains, evaluation.burn_in, TARGET[type(sampler).__name__])
 
 
 def draw_chains(
