@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from energax.report import write_report
+from energax.report.training import training_panels, what_leads
 from report.conftest import metric_rows, write_json, write_lines
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -251,8 +252,24 @@ def test_vectors_get_histograms(tmp_path):
     assert "could not be made" not in page.text
 
 
-def test_score_matching_loss_is_called_an_objective(tmp_path):
+def test_the_loss_of_a_rule_without_walkers_is_called_an_objective(tmp_path):
     write_lines(tmp_path / "metrics.jsonl", [{"step": i, "loss": 5.0 / i, "score_norm": 1.0} for i in range(1, 700)])
     page = Page(write_report(tmp_path).read_text(encoding="utf-8"))
-    assert "Score matching has a true objective" in page.text
-    assert "no progress signal)" not in page.text
+    assert "A rule without walkers has a true objective" in page.text
+    assert "its loss tells how training goes" in page.text
+    assert "no progress signal" not in page.text
+    assert "energy gap comes first" not in page.text
+
+
+LEADS = {
+    "Energy gap": ({"gap": 0.1}, "The energy gap comes first"),
+    "Log-likelihood": ({"gap": 0.1, "log_likelihood": -2.0}, "The auditors' log-likelihood comes first"),
+}
+
+
+@pytest.mark.parametrize("title", LEADS)
+def test_what_is_said_to_lead_is_the_first_curve(title):
+    metrics, sentence = LEADS[title]
+    rows = [{"step": i, "loss": 1.0, **metrics} for i in (50, 100)]
+    assert what_leads(rows).startswith(sentence)
+    assert training_panels(rows)[0].title == title

@@ -22,7 +22,7 @@ from .tables import (
     ood_tables,
     quality_table,
 )
-from .training import training_panels
+from .training import training_panels, what_leads
 
 Figures = Iterable[Callable[[], Iterable[Panel | None]]]
 Tables = Iterable[Callable[[], Iterable[Table | None]]]
@@ -61,8 +61,7 @@ def _training(run: RunFolder) -> Chapter:
     return _chapter(
         "training",
         "Training",
-        "The energy gap comes first: it is the signal that training balances. The loss is no progress signal and "
-        "stands last. Lines are means over the logged steps, shades their range.",
+        f"{what_leads(run.metrics)} Lines are means over the logged steps, shades their range.",
         [lambda: training_panels(run.metrics)],
         [lambda: [alarms_table(run.alarms), metrics_table(run.metrics)]],
         "No training metrics were logged.",

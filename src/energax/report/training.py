@@ -55,6 +55,18 @@ def training_panels(rows: Rows) -> list[Panel]:
     return [panel for panel in (make(rows) for make in makers) if panel is not None]
 
 
+def what_leads(rows: Rows) -> str:
+    """Which curve tells how training goes, in a sentence or two: that of the first panel."""
+    if _has(rows, "log_likelihood"):
+        return "The auditors' log-likelihood comes first: it tells how training goes. The loss is no progress signal."
+    if _has(rows, "gap"):
+        return (
+            "The energy gap comes first: it is the signal that training balances. The loss is no progress signal and "
+            "stands last."
+        )
+    return "This rule has no walkers and no energy gap: its loss tells how training goes, in its own units."
+
+
 def _gap(rows: Rows) -> Panel | None:
     if not _has(rows, "gap"):
         return None
@@ -270,8 +282,9 @@ def _loss(rows: Rows) -> Panel | None:
         "constant both when all goes well and when nothing is learned. Judge by the gap, the likelihood and the "
         "samples."
         if contrastive
-        else "Score matching has a true objective, so a falling loss is progress, but in its own units and blind "
-        "to the masses of well separated modes. Judge by the likelihood and the samples too."
+        else "A rule without walkers has a true objective: a falling loss is progress, in its own units. It does not "
+        "tell what the rule cannot see; for score matching and its kin, the masses of well separated modes. Judge by "
+        "the likelihood and the samples too."
     )
     return _single(rows, "loss", "Loss (no progress signal)" if contrastive else "Loss", "loss", SOFT, caption)
 
