@@ -87,6 +87,69 @@ def samples(owner: str, name: str, x: Any, *, least: int = 1, ndim: int | None =
         )
 
 
+def array(owner: str, name: str, value: Any, *, least: int = 1, ndim: int | None = None) -> np.ndarray:
+    """`value`, an array of NumPy, JAX or PyTorch, as float64 on the host.
+
+    A PyTorch tensor is known by what it can do: torch is never imported. Its gradient is left behind.
+
+    Args:
+        owner: The function or class that asks.
+        name: The argument's name.
+        value: What was given; dense.
+        least: The fewest rows on axis 0.
+        ndim: The rank that is required; None takes any rank >= 1.
+
+    Raises:
+        ValueError: As `samples`.
+
+    Example:
+        >>> array("score", "logits", np.array([[1, 2]], np.int8))
+        array([[1., 2.]])
+    """
+    value = _on_host(owner, name, value)
+    samples(owner, name, value, least=least, ndim=ndim)
+    return np.asarray(value, np.float64)
+
+
+def labels(owner: str, name: str, value: Any, num: int, *, classes: int | None = None) -> np.ndarray:
+    """`value`, class numbers from 0 in an array of NumPy, JAX or PyTorch, as int64 on the host.
+
+    Args:
+        owner: The function or class that asks.
+        name: The argument's name.
+        value: What was given, [num].
+        num: How many there must be.
+        classes: All must be below it; None sets no limit.
+
+    Raises:
+        ValueError: There are more or fewer, they are no integers, or one is out of range.
+
+    Example:
+        >>> labels("score", "labels", np.array([1, 0], np.uint8), 2, classes=2)
+        array([1, 0])
+    """
+    given = np.asarray(_on_host(owner, name, value))
+    if given.shape != (num,):
+        raise ValueError(f"{owner}: {name} must be one a row, shape ({num},); got shape {given.shape}.")
+    if given.dtype.kind not in "iu":
+        raise ValueError(f"{owner}: {name} must be integers, numbers of classes from 0; got dtype {given.dtype}.")
+    wrong = given[(given < 0) | (given >= (np.inf if classes is None else classes))]
+    if len(wrong):
+        among = ">= 0" if classes is None else f"in 0..{classes - 1}"
+        raise ValueError(f"{owner}: {name} must be {among}; got {wrong[0]}.")
+    return given.astype(np.int64)
+
+
+def _on_host(owner: str, name: str, value: Any) -> Any:
+    """A PyTorch tensor as a NumPy array; anything else as it is."""
+    if not (hasattr(value, "detach") and hasattr(value, "cpu")):
+        return value
+    if str(value.layout) != "torch.strided":
+        raise ValueError(f"{owner}: {name} must be dense; got a tensor of layout {value.layout}.")
+    value = value.detach().cpu()
+    return (value.double() if value.is_floating_point() else value).numpy()  # NumPy knows no bfloat16
+
+
 def _short(array: np.ndarray) -> str:
     return (
         repr(array.item())

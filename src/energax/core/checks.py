@@ -5,9 +5,11 @@ from typing import Any
 import jax
 
 from energax.checks import (
+    array as array,
     count as count,
     finite as finite,
     fraction as fraction,
+    labels as labels,
     non_negative as non_negative,
     positive as positive,
     samples as samples,
