@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from contracts.samplers import ALIKE, EXACT, GRADIENTS, NAMES, SAMPLERS, Centred, Counting, case, count
 from energax.core import FunctionEnergy
 from energax.numerics import chain_keys, step_key
-from energax.samplers import advance, init_chains, one_step, sample
+from energax.samplers import advance, init_chains, num_chains, one_step, sample
 from energax.samplers.chains import _advance
 from judges import (
     EVERY_TARGET,
@@ -233,6 +233,7 @@ def test_refuses_at_the_door():
         "one typed key": lambda: advance(jax.random.PRNGKey(0), sampler, energy, chains, 1),
         "thin must be an integer >= 1": lambda: sample(key, sampler, energy, chains, 1, thin=0),
         "burn_in must be an integer >= 0": lambda: sample(key, sampler, energy, chains, 1, burn_in=-1),
+        "chains must be chains": lambda: num_chains(None),
         "energy must be": lambda: advance(key, sampler, 3.0, chains, 1),
     }
     for message, call in refused.items():

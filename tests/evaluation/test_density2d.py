@@ -128,6 +128,9 @@ def test_kernel_density_is_the_naive_sum_and_the_best_is_picked():
             lambda: compare_on_grid(quadratic([0, 0], [1, 1]), gaussian([0, 0], [1, 1]), GRID, modes=np.ones((2, 3))),
             "columns",
         ),
+        (lambda: compare_on_grid("moons", gaussian([0, 0], [1, 1]), GRID), "energy must map one point"),
+        (lambda: compare_on_grid(quadratic([0, 0], [1, 1]), gaussian([0, 0], [1, 1]), 60), "must be a Grid"),
+        (lambda: grid_log_z(quadratic([0, 0], [1, 1]), np.zeros((2, 2))), "must be a Grid"),
     ],
 )
 def test_refuses(call, words):

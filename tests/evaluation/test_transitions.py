@@ -12,6 +12,7 @@ from energax.energies import Ising
 from energax.evaluation import ContinuousNoise, every_sample, exactness, probabilities, transition_matrix
 from energax.numerics.random import categorical, uniform, uniforms
 from energax.samplers import CATEGORIES, SPINS, Gibbs, ParallelTempering, SimulatedTempering, SiteMetropolis
+from judges import refuses
 
 ENERGY = 0.8 * Ising(np.array([[0, 1], [1, 2], [0, 2]]), np.array([0.4, -0.7, 0.9]), jnp.array([0.3, -0.5, 0.1]))
 XS = every_sample(SPINS, jnp.zeros(3))
@@ -294,3 +295,10 @@ def test_simulated_tempering_on_its_levels():
     judged = exactness(found.matrix, weights / weights.sum())
     assert judged.invariance < 1e-7  # these energies are in float32
     assert judged.connected
+
+
+def test_probabilities_want_a_function_and_samples():
+    with refuses("energy must map one sample to a number; got str"):
+        probabilities("ising", jnp.zeros((2, 3)))
+    with refuses("must list at least one sample"):
+        probabilities(lambda x: jnp.sum(x), jnp.zeros((0, 3)))

@@ -10,6 +10,7 @@ from energax.energies import BernoulliRBM, IndependentBits, Ising, RBMPath, stan
 from energax.free_energy.ais import annealed_weights
 from energax.free_energy.cost import Cost, count_evaluations
 from energax.samplers import HMC, MALA, SPINS, BlockGibbs, Gibbs, RandomWalk
+from judges import refuses
 
 PATH = GeometricPath(standard_normal(2), standard_normal(2))
 BETAS = jnp.linspace(0.0, 1.0, 6)
@@ -77,3 +78,10 @@ def test_loops_of_unknown_length_are_told():
     assert count_evaluations(run, PATH) == Cost(1, 0, bounded=False)
     assert Cost(1, 2).plus(Cost(3, 4, bounded=False)) == Cost(4, 6, bounded=False)
     assert np.isscalar(Cost(1, 2).energies)
+
+
+def test_refusals():
+    with refuses("run must be a function of the path; got int"):
+        count_evaluations(3, PATH)
+    with refuses("path must be an AbstractPath"):
+        count_evaluations(lambda path: 0.0, standard_normal(2))

@@ -106,7 +106,8 @@ def compare_on_grid(
             only shifts log Z, which is then that of the energy over the box of x.
 
     Raises:
-        ValueError: The energy is NaN or -inf on the grid, or the true density is NaN, +inf or nowhere positive.
+        ValueError: `energy` is no function, `grid` is no Grid, the energy is NaN or -inf on the grid, or the true
+            density is NaN, +inf or nowhere positive.
 
     Example:
         >>> from energax.energies import standard_normal
@@ -115,6 +116,7 @@ def compare_on_grid(
         >>> round(found.kl_true_model, 3)  # half the distance's square
         0.5
     """
+    _check_door("compare_on_grid", energy, grid)
     points = grid.points()
     shape = (len(grid.x), len(grid.y))
     seen = points if decode is None else np.asarray(decode(points))
@@ -145,11 +147,15 @@ def grid_log_z(
 ) -> float:
     """Log of the integral of exp(-E) over the box, nats; `decode` as in `compare_on_grid`.
 
+    Raises:
+        ValueError: `energy` is no function, or `grid` is no Grid.
+
     Example:
         >>> from energax.energies import standard_normal
         >>> round(grid_log_z(standard_normal(2), make_grid(-6.0, 6.0, 60)), 4)  # log 2 pi
         1.8379
     """
+    _check_door("grid_log_z", energy, grid)
     points = grid.points()
     seen = points if decode is None else np.asarray(decode(points))
     values = energy_values(energy, seen.astype(np.float32), batch_size=16384)
@@ -241,6 +247,13 @@ def _masses(log_density: np.ndarray, nearest: np.ndarray | None, modes: np.ndarr
         return ()
     weights = np.exp(log_density - logsumexp(log_density))
     return tuple(float(mass) for mass in np.bincount(nearest, weights, minlength=len(modes)))
+
+
+def _check_door(owner: str, energy: AbstractEnergy, grid: Grid) -> None:
+    if not callable(energy):
+        raise ValueError(f"{owner}.energy must map one point to a number; got {type(energy).__name__}.")
+    if not isinstance(grid, Grid):
+        raise ValueError(f"{owner}.grid must be a Grid, as make_grid makes it; got {type(grid).__name__}.")
 
 
 def _check_grid(model: np.ndarray, truth: np.ndarray, points: np.ndarray) -> None:

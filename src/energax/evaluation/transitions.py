@@ -174,10 +174,17 @@ def energies(energy: AbstractEnergy | Callable, xs: PyTree) -> np.ndarray:
 def probabilities(energy: AbstractEnergy | Callable, xs: PyTree) -> np.ndarray:
     """exp(-E(x)) / Z of every listed sample, in double precision.
 
+    Raises:
+        ValueError: `energy` is no function, or no sample is listed.
+
     Example:
         >>> probabilities(lambda x: jnp.sum(x), jnp.array([[0.0], [0.0]])).tolist()
         [0.5, 0.5]
     """
+    if not callable(energy):
+        raise ValueError(f"probabilities.energy must map one sample to a number; got {type(energy).__name__}.")
+    if not all(np.size(leaf) for leaf in jax.tree.leaves(xs)) or not jax.tree.leaves(xs):
+        raise ValueError("probabilities.xs must list at least one sample; got none.")
     values = energies(energy, xs)
     weights = np.exp(values.min() - values)
     return weights / weights.sum()

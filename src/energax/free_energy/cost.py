@@ -19,6 +19,8 @@ from jaxtyping import Array, Scalar
 
 from energax.core import AbstractBipartiteEnergy, AbstractDensity, AbstractEnergy, AbstractPath, Cond, Key, X
 
+from . import doors
+
 
 class Cost(NamedTuple):
     """Evaluations in a run; `bounded` is false where a loop of unknown length was counted once."""
@@ -40,6 +42,9 @@ def count_evaluations(run: Callable[[AbstractPath], Any], path: AbstractPath) ->
         run: A traceable function of the path.
         path: The path; its energies are replaced by marked ones of the same values.
 
+    Raises:
+        ValueError: `run` is no function, or `path` no path.
+
     Example:
         >>> import jax.numpy as jnp
         >>> from energax.core import GeometricPath
@@ -48,6 +53,9 @@ def count_evaluations(run: Callable[[AbstractPath], Any], path: AbstractPath) ->
         >>> count_evaluations(lambda p: jax.vmap(jax.grad(p.at(0.5)))(jnp.ones((7, 2))), path)
         Cost(energies=0, gradients=7, bounded=True)
     """
+    if not callable(run):
+        raise ValueError(f"count_evaluations.run must be a function of the path; got {type(run).__name__}.")
+    doors.on_path("count_evaluations", path)
     program = jax.make_jaxpr(lambda: run(_MarkedPath(path.base, path)))()
     energies, gradients, bounded = _walk(program.jaxpr)
     return Cost(energies, gradients, bounded)

@@ -18,10 +18,7 @@ def run(
 ) -> jnp.dtype:
     """The float type of the run; raises ValueError unless key, path, sampler (or pair) and counts can make one."""
     checks.typed_key(owner, key)
-    if not isinstance(path, AbstractPath):
-        raise ValueError(
-            f"{owner}.path must be an AbstractPath, such as GeometricPath(base, target); got {type(path).__name__}."
-        )
+    on_path(owner, path)
     if isinstance(sampler, AbstractPair) and pairs:
         pass
     elif not isinstance(sampler, AbstractSampler):
@@ -36,6 +33,14 @@ def run(
     checks.count(owner, "num_chains", num_chains, 2)
     checks.count(owner, "steps_per_temperature", steps)
     return energy_dtype(owner, path)
+
+
+def on_path(owner: str, path: AbstractPath) -> None:
+    """Raises ValueError unless `path` is one."""
+    if not isinstance(path, AbstractPath):
+        raise ValueError(
+            f"{owner}.path must be an AbstractPath, such as GeometricPath(base, target); got {type(path).__name__}."
+        )
 
 
 def reversal(owner: str, kernel: Kernel) -> None:
@@ -99,10 +104,7 @@ def moves(owner: str, step_sizes: object, num: int) -> np.ndarray:
 
 def starts(owner: str, path: AbstractPath, xs: X) -> int:
     """How many target samples `xs` holds; raises ValueError unless they are two or more, shaped like the base's."""
-    if not isinstance(path, AbstractPath):
-        raise ValueError(
-            f"{owner}.path must be an AbstractPath, such as GeometricPath(base, target); got {type(path).__name__}."
-        )
+    on_path(owner, path)
     leaves = jax.tree.leaves(xs)
     if not leaves:
         raise ValueError(f"{owner}.xs must hold target samples with chains on axis 0; got an empty tree.")

@@ -167,13 +167,19 @@ def traced(sampler: eqx.Module, dtype: Any = None) -> Any:
 def num_chains(chains: Chains) -> int:
     """How many chains a stack holds.
 
+    Raises:
+        ValueError: `chains` holds no arrays, or one without an axis of chains.
+
     Example:
         >>> from energax.core import FunctionEnergy
         >>> from energax.samplers import ULA
         >>> num_chains(init_chains(ULA(0.1), FunctionEnergy(lambda x: 0.5 * jnp.sum(x**2)), jnp.zeros((4, 2))))
         4
     """
-    return int(jax.tree.leaves(chains)[0].shape[0])
+    shape = next((np.shape(leaf) for leaf in jax.tree.leaves(chains)), ())
+    if not shape:
+        raise ValueError(f"num_chains.chains must be chains, as init_chains makes them; got {type(chains).__name__}.")
+    return shape[0]
 
 
 def one_step(
