@@ -16,6 +16,8 @@ ROOMS = {
     "objectives": "Objectives",
     "free_energy": "Free energies",
     "evaluation": "Evaluation",
+    "evaluation/ood": "Out-of-distribution scores",
+    "evaluation/calibration": "Calibration",
     "training": "Training",
     "networks": "Networks",
 }
@@ -115,7 +117,7 @@ def entry(room: str, path: Path, offered: list[str]) -> list[str]:
     found, names = remarks(doc), public(path, offered)
     if not found or not names:
         return []
-    links = ", ".join(f"{{py:obj}}`~energax.{room}.{name}`" for name in names)
+    links = ", ".join(f"{{py:obj}}`~energax.{room.replace('/', '.')}.{name}`" for name in names)
     lines = [f"### {heading(path, names)}", "", linked(" ".join(doc.split("\n\n")[0].split())), ""]
     lines += [f"*Names:* {links}", ""]
     for name in ORDER:

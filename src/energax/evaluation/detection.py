@@ -9,6 +9,7 @@ give 1.000 to every model, so only hard sets say anything.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
@@ -47,11 +48,11 @@ class Detection:
         return plain | {f"{name}_interval": list(getattr(self, f"{name}_interval")) for name in names}
 
 
-def detect(known: np.ndarray, foreign: np.ndarray, *, seed: int = 0, num_bootstrap: int = 200) -> Detection:
+def detect(known: Any, foreign: Any, *, seed: int = 0, num_bootstrap: int = 200) -> Detection:
     """Scores a detector from its energies on known and on foreign samples.
 
     Args:
-        known: Energies of in-distribution (held-out) samples, [n], finite.
+        known: Energies of in-distribution (held-out) samples, [n], finite, of NumPy, JAX or PyTorch.
         foreign: Energies of out-of-distribution samples, [m], finite.
         seed: Of the bootstrap.
         num_bootstrap: Resamples, >= 10.
@@ -87,9 +88,7 @@ def detect(known: np.ndarray, foreign: np.ndarray, *, seed: int = 0, num_bootstr
     )
 
 
-def detect_labelled(
-    scores: np.ndarray, is_foreign: np.ndarray, *, seed: int = 0, num_bootstrap: int = 200
-) -> Detection:
+def detect_labelled(scores: Any, is_foreign: Any, *, seed: int = 0, num_bootstrap: int = 200) -> Detection:
     """The same from one array of energies and one of labels.
 
     Args:
@@ -164,6 +163,5 @@ def _figures(known: np.ndarray, foreign: np.ndarray) -> tuple[float, float, floa
     return auroc(known, foreign), aupr(known, foreign), fpr95(known, foreign)
 
 
-def _scores(owner: str, name: str, scores: np.ndarray) -> np.ndarray:
-    checks.samples(owner, name, scores, ndim=1)
-    return np.asarray(scores, np.float64)
+def _scores(owner: str, name: str, scores: Any) -> np.ndarray:
+    return checks.array(owner, name, scores, ndim=1)

@@ -9,13 +9,13 @@ a sample. Fails: with log Z from below only, the figure is too good; read the br
 import math
 from dataclasses import asdict, dataclass
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from energax.core import AbstractEnergy, checks
 from energax.free_energy import Bracket
+
+from .batches import in_batches
 
 
 @dataclass(frozen=True)
@@ -132,21 +132,8 @@ def energy_values(energy: AbstractEnergy, xs: np.ndarray | jax.Array, *, batch_s
         >>> energy_values(standard_normal(2), np.array([[0.0, 0.0], [1.0, 1.0]], np.float32)).tolist()
         [0.0, 1.0]
     """
-    checks.samples("energy_values", "xs", xs)
-    checks.count("energy_values", "batch_size", batch_size)
-    shape = jax.eval_shape(lambda x: energy(x), jax.ShapeDtypeStruct(xs.shape[1:], xs.dtype)).shape
-    checks.scalar_energy("energy_values", shape)
-    size = min(batch_size, len(xs))
-    values = []
-    for first in range(0, len(xs), size):
-        block = jnp.asarray(xs[first : first + size])
-        short = size - len(block)
-        # The last block is filled up with its own last row, so that one shape is compiled; the filling is cut off.
-        filled = jnp.concatenate([block, jnp.repeat(block[-1:], short, axis=0)]) if short else block
-        values.append(np.asarray(_batch(energy, filled), np.float64)[: len(block)])
-    return np.concatenate(values)
+    return in_batches("energy_values", _energy, energy, xs, batch_size)
 
 
-@eqx.filter_jit
-def _batch(energy: AbstractEnergy, xs: jax.Array) -> jax.Array:
-    return jax.vmap(lambda x: energy(x))(xs)
+def _energy(energy: AbstractEnergy, x: jax.Array) -> jax.Array:
+    return energy(x)

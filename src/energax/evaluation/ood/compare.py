@@ -1,0 +1,106 @@
+"""Every score that the arrays at hand allow, on known and on foreign samples, in one table.
+
+The figures and their intervals are those of `detect`. Cost: that of the scores, and O(n log n) a resample. A table of
+many scores has one that is best by chance: read the intervals.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from energax.errors import ConfigError, did_you_mean
+
+from ..detection import Detection, detect
+from .detectors import Arrays, Detector
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A table of detectors by foreign sets.
+
+    Attributes:
+        found: Score -> foreign set -> its figures.
+        known: Score -> its values on known samples, [n].
+        foreign: Score -> foreign set -> its values.
+        left_out: Score -> why it was not taken, in words.
+    """
+
+    found: dict[str, dict[str, Detection]]
+    known: dict[str, np.ndarray]
+    foreign: dict[str, dict[str, np.ndarray]]
+    left_out: dict[str, str]
+
+
+def compare(
+    shipped: Mapping[str, Detector],
+    known: Arrays,
+    foreign: Mapping[str, Arrays],
+    learnt: Arrays | None = None,
+    *,
+    names: Sequence[str] = (),
+    seed: int = 0,
+    num_bootstrap: int = 200,
+) -> Comparison:
+    """Scores known samples against each foreign set by every detector that can be had.
+
+    Args:
+        shipped: Detectors by name, as `detectors()` gives them.
+        known: Arrays of held-out samples of what the model knows.
+        foreign: Set -> arrays of samples that it does not.
+        learnt: Arrays of the training data, with the head; None where there are none.
+        names: Which detectors; empty for all that the arrays allow.
+        seed: Of the bootstrap.
+        num_bootstrap: Resamples, >= 10.
+
+    Raises:
+        ConfigError: A name is of no detector, one that is asked for lacks an array, or none can be had.
+        ValueError: An array is not as its detector wants it.
+
+    Example:
+        >>> from energax.evaluation.ood import detectors
+        >>> sure, unsure = {"logits": 9.0 * np.eye(3)}, {"logits": np.zeros((4, 3))}
+        >>> found = compare(detectors(), sure, {"noise": unsure}, num_bootstrap=10).found
+        >>> sorted(found), found["energy"]["noise"].auroc
+        (['energy', 'entropy', 'max-logit', 'max-softmax'], 1.0)
+    """
+    for name in names:
+        if name not in shipped:
+            words = f"a score must be one of {', '.join(shipped)}; got {name!r}.{did_you_mean(name, shipped)}"
+            raise ConfigError(words)
+    if not foreign:
+        raise ConfigError("compare: there must be a set of foreign samples; got none.")
+    learnt = learnt or {}
+    left_out, found, ours, theirs = {}, {}, {}, {}
+    for name in names or shipped:
+        absent = _absent(shipped[name], known, foreign, learnt)
+        if absent:
+            left_out[name] = absent
+            continue
+        score = shipped[name].make(learnt)
+        ours[name] = score(known)
+        theirs[name] = {label: score(arrays) for label, arrays in foreign.items()}
+        found[name] = {
+            label: detect(ours[name], values, seed=seed, num_bootstrap=num_bootstrap)
+            for label, values in theirs[name].items()
+        }
+    wanting = {name: why for name, why in left_out.items() if name in names}
+    if wanting or not found:
+        name, why = next(iter((wanting or left_out).items()))
+        raise ConfigError(f"{name} must have the arrays that it needs; {why}.")
+    return Comparison(found, ours, theirs, left_out)
+
+
+def _absent(detector: Detector, known: Arrays, foreign: Mapping[str, Arrays], learnt: Arrays) -> str:
+    """What a detector lacks, in words; empty where it lacks nothing."""
+    sides = {"the known samples": known, **{f"the set {label!r}": arrays for label, arrays in foreign.items()}}
+    for side, arrays in sides.items():
+        missing = [name for name in detector.reads if name not in arrays]
+        if missing:
+            return (
+                f"{side} have no {' and no '.join(missing)}"
+                if side == "the known samples"
+                else (f"{side} has no {' and no '.join(missing)}")
+            )
+    missing = [name for name in detector.learns if name not in learnt]
+    return f"the training data have no {' and no '.join(missing)}" if missing else ""
