@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import audit, certify, data, doctor, logz, measure, physics, recipes, runs, train
+from . import audit, certify, data, doctor, logz, measure, ood, physics, recipes, runs, train
 from .outcome import Guarded
 
 app = typer.Typer(
@@ -20,7 +20,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-TRAINING, MODELS, PHYSICS, LOOKING = "Train", "Use a trained model", "Statistical physics", "Look around"
+TRAINING, MODELS, SURE = "Train", "Use a trained model", "Is my model sure?"
+PHYSICS, LOOKING = "Statistical physics", "Look around"
 app.command(rich_help_panel=TRAINING)(train.train)
 app.command(rich_help_panel=TRAINING)(train.resume)
 app.command(rich_help_panel=TRAINING)(audit.audit)
@@ -28,6 +29,7 @@ app.command(rich_help_panel=MODELS)(measure.sample)
 app.command(rich_help_panel=MODELS)(measure.evaluate)
 app.command(rich_help_panel=MODELS)(logz.logz)
 app.command(rich_help_panel=MODELS)(measure.report)
+app.command(rich_help_panel=SURE)(ood.ood)
 app.add_typer(physics.app, name="physics", rich_help_panel=PHYSICS)
 app.command(rich_help_panel=PHYSICS)(certify.certify)
 app.command(rich_help_panel=LOOKING)(runs.runs)

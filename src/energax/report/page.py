@@ -61,14 +61,7 @@ def render(run: RunFolder, parts: list[Chapter]) -> str:
         parts: What `chapters` drew of it.
     """
     lines = verdicts(run.evaluation, run.info, run.metrics, run.alarms)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("energax.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2").render(
+    return template("page.html.j2").render(
         title=opening.title(run),
         subtitle=opening.subtitle(run),
         description=opening.description(run),
@@ -83,11 +76,24 @@ def render(run: RunFolder, parts: list[Chapter]) -> str:
         commands=opening.commands(run),
         versions=opening.versions(run),
         terms=TERMS,
-        picture=_picture,
+        picture=picture,
     )
 
 
-def _picture(panel: Panel) -> Markup:
+def template(name: str) -> jinja2.Template:
+    """A page without its contents."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("energax.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
+
+
+def picture(panel: Panel) -> Markup:
+    """A panel as an element of a page."""
     if panel.suffix == "svg":
         return Markup(inline_svg(panel))  # our own drawing; its labels were escaped by matplotlib, its alt text by us
     source = base64.b64encode(panel.content).decode("ascii")
