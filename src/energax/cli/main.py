@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import audit, certify, data, doctor, logz, measure, ood, physics, recipes, runs, train
+from . import audit, calibrate, certify, data, doctor, logz, measure, ood, physics, recipes, runs, train
 from .outcome import Guarded
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command(rich_help_panel=MODELS)(measure.evaluate)
 app.command(rich_help_panel=MODELS)(logz.logz)
 app.command(rich_help_panel=MODELS)(measure.report)
 app.command(rich_help_panel=SURE)(ood.ood)
+app.command(rich_help_panel=SURE)(calibrate.calibrate)
 app.add_typer(physics.app, name="physics", rich_help_panel=PHYSICS)
 app.command(rich_help_panel=PHYSICS)(certify.certify)
 app.command(rich_help_panel=LOOKING)(runs.runs)

@@ -230,7 +230,5 @@ def _auroc_panel(found: Comparison) -> Panel:
         "The bar is the 95 % interval.",
         f"AUROC with intervals. {words}.",
         paint,
-        width=6.0,
-        height=max(2.2, 1.0 + (0.22 + 0.08 * len(sets)) * len(names)),
-        wide=True,
+        height=max(2.2, 1.0 + (0.16 + 0.08 * len(sets)) * len(names)),
     )
