@@ -20,6 +20,7 @@ ROOMS = {
     "evaluation/calibration": "Calibration",
     "training": "Training",
     "networks": "Networks",
+    "systems/gebm": "Systems: GEBM",
 }
 HEAD = """# Methods
 

@@ -34,6 +34,7 @@ _ROOMS = (
     "training",
     "evaluation",
     "runtime",
+    "systems",
     "report",
     "cli",
 )

@@ -1,0 +1,1 @@
+"""Whole papers, put together from the floors below; nothing below knows them."""
