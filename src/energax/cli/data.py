@@ -39,7 +39,9 @@ def _list(as_json: bool) -> None:
 
 
 @app.command()
-def get(name: Annotated[str, typer.Argument(help="mnist or fashion-mnist.", show_default=False)]) -> None:
+def get(
+    name: Annotated[str, typer.Argument(help="mnist, fashion-mnist, cora, citeseer or pubmed.", show_default=False)],
+) -> None:
     """Fetch an optional data set into the cache, checked against its SHA-256."""
     from energax.data import get as fetch
 
@@ -55,9 +57,10 @@ def show(
     """Say what a data set holds: shape, range, classes, source, licence."""
     import numpy as np
 
-    from energax.data import load
+    from energax.data import Graph, entries, load, load_graph
 
-    found = load(name)
+    is_graph = name in [entry.name for entry in entries() if entry.kind == "graph"]
+    found = load_graph(name) if is_graph else load(name)
     labels, counts = np.unique(found.y, return_counts=True) if found.y is not None else ((), ())
     facts = {
         "name": found.name,
@@ -67,6 +70,7 @@ def show(
         "mean": float(found.x.mean(dtype=np.float64)),
         "sd": float(found.x.std(dtype=np.float64)),
         "classes": {str(label): int(count) for label, count in zip(labels, counts, strict=True)},
+        **({"edges": found.edge_index.shape[1] // 2, "homophily": found.homophily} if isinstance(found, Graph) else {}),
         "source": found.source,
         "licence": found.licence,
     }

