@@ -1,19 +1,26 @@
 """What auditors and refresh are worth: log Z along training against enumeration, and a mass in 50 dimensions.
 
-    python benchmarks/jarzynski.py --only machine       a 9x6 machine on 3x3 bars and stripes, log Z enumerated
+    python benchmarks/jarzynski.py --only machine       machines of 9x6 on 3x3 bars and stripes and of 64x12 on digits
     python benchmarks/jarzynski.py --only mixture       modes at -10 and 6 on one axis of 50, masses .2/.8 and .25/.75
     python benchmarks/jarzynski.py --only neural        a network in the plane, modes 12 sigma apart, masses .25 and .75
     python benchmarks/jarzynski.py --seeds 5
+    python benchmarks/jarzynski.py --only none --write  no run; the table of docs/ideas/objective.md from what there is
 
-`machine`: every 200 steps log Z of the auditors is held against enumeration; told are how many checks lie within 2 of its
-own error bars, and the errors of both halves at the end. `mixture`: the mass of the mode at 6 that the model learned, read
+`machine`: every 200 (digits: 100) steps log Z of the auditors is held against enumeration; told are how many checks lie
+within 2 of its own error bars, the errors of both halves at the end, and what the drivers' should be by theory: the sum over
+steps of -rate / walkers x tr Cov of the gradient. Runs are kept in benchmarks/auditors.json and not made twice. `mixture`: the mass of the mode at 6 that the model learned, read
 off its parameters. `neural`: the mass of the mode at the right, by quadrature. Means over seeds and the worst come last.
 """
 
 import argparse
+import json
 import os
+import re
 import time
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -28,7 +35,15 @@ from jaxtyping import Array
 from energax.audit.method import normalised_by
 from energax.audit.problems import two_modes_plane
 from energax.core import AbstractEnergy
-from energax.energies import BernoulliRBM, GaussianMixture, IndependentBits, bars_and_stripes, rbm_exact
+from energax.data import Batches, load
+from energax.energies import (
+    BernoulliRBM,
+    GaussianMixture,
+    IndependentBits,
+    bars_and_stripes,
+    rbm_exact,
+    rbm_samples,
+)
 from energax.objectives import (
     ContrastiveDivergence,
     DenoisingScoreMatching,
@@ -42,6 +57,8 @@ from energax.samplers import MALA, BlockGibbs, ULAPair
 from energax.training import Phase, Trainer, run_steps
 
 DIM, MASSES = 50, (0.8, 0.75)
+HERE = Path(__file__).resolve().parent
+ROWS, PAGE = HERE / "auditors.json", HERE.parent / "docs" / "ideas" / "objective.md"
 
 
 class TwoModes(AbstractEnergy):
@@ -56,36 +73,120 @@ class TwoModes(AbstractEnergy):
         return -jnp.logaddexp(-0.5 * apart[0], self.logit - 0.5 * apart[1])
 
 
-def machine(seed: int, refresh: int | None, apart: int = 0, steps: int = 6000, every: int = 200) -> dict[str, float]:
-    """One run on bars and stripes: SGD 0.05, 500 + 500 walkers, one block Gibbs step."""
-    key = jax.random.key(seed)
-    patterns = bars_and_stripes()
-    model = BernoulliRBM(0.1 * jax.random.normal(key, (9, 6)), jnp.zeros(9), jnp.zeros(6))
+class Setting(NamedTuple):
+    """A machine, its data, and how it is trained by stochastic gradients with walkers of block Gibbs."""
+
+    title: str
+    hidden: int
+    spread: float
+    rows: Callable[[], np.ndarray]
+    batch: int | None
+    rate: Callable[[Any], Any]
+    walkers: int
+    groups: int
+    moves: int
+    steps: int
+    every: int
+
+
+def pixels() -> np.ndarray:
+    """The training part of the digits as bits."""
+    train = load("digits").split(0.2, seed=0)[0]
+    return (train.flat() > 0.0).astype(np.float32)
+
+
+SETTINGS = {
+    "bars": Setting(
+        "9x6 on 3x3 bars and stripes", 6, 0.1, lambda: np.asarray(bars_and_stripes()), None, lambda step: 0.05,
+        500, 10, 1, 6000, 200,
+    ),
+    "digits": Setting(
+        "64x12 on 8x8 digits as bits", 12, 0.01, pixels, 256,
+        optax.warmup_cosine_decay_schedule(1e-3, 0.15, 200, 2000, 5e-3), 512, 8, 2, 2000, 100,
+    ),
+}  # fmt: skip
+REFRESHES = {"never refreshed": (None, 0), "copies drive at once": (100, 0), "copies move first": (100, 100)}
+"""(steps between two refreshes, moves of the copies before they drive)."""
+
+
+def drift(key: Array, model: BernoulliRBM, rows: int = 2000) -> float:
+    """tr Cov of the energy's gradient in all parameters under the model, by exact draws: what a step biases log Z by."""
+    v = rbm_samples(key, model, rows)
+    h = jax.nn.sigmoid(jax.vmap(model.hidden_given)(v))
+    slopes = jnp.concatenate([(v[:, :, None] * h[:, None, :]).reshape(rows, -1), v, h], axis=1)
+    return float(jnp.sum(jnp.var(slopes, axis=0)))
+
+
+def machine(seed: int, name: str, refresh: int | None, apart: int) -> dict[str, Any]:
+    """One run: log Z of both halves against enumeration every so many steps, and the drift that the theory predicts."""
+    setting, key = SETTINGS[name], jax.random.key(seed)
+    rows = jnp.asarray(setting.rows())
+    visible = rows.shape[1]
+    base = IndependentBits.of_data(rows) if setting.batch else IndependentBits(jnp.zeros(visible))
+    weights = setting.spread * jax.random.normal(key, (visible, setting.hidden))
     rule = Jarzynski(
-        BlockGibbs(), IndependentBits(jnp.zeros(9)), 500, num_groups=10, refresh=refresh, refresh_moves=apart
-    )
-    trainer = Trainer((Phase(rule, optax.sgd(0.05)),))
-    batch = {"x": patterns}
-    state = trainer.init(jax.random.fold_in(key, 1), model, batch)
-    chunk = {"x": jnp.broadcast_to(patterns, (every, *patterns.shape))}
-    scores, errors, drive = [], [], []
-    for _ in range(steps // every):
-        before = rbm_exact(state.model).log_z
-        state, metrics = run_steps(trainer, state, chunk)
-        if scores or errors or int(state.step) > every:  # the first chunk begins with exact weights
+        BlockGibbs(), base, setting.walkers, num_steps=setting.moves, num_groups=setting.groups, refresh=refresh,
+        refresh_moves=apart,
+    )  # fmt: skip
+    trainer = Trainer((Phase(rule, optax.sgd(setting.rate)),))
+    start = BernoulliRBM(weights, base.logits, jnp.zeros(setting.hidden))
+    state = trainer.init(jax.random.fold_in(key, 1), start, {"x": rows[: setting.batch]})
+    stream = Batches({"x": np.asarray(rows)}, setting.batch or len(rows), seed)
+    scores, errors, drive, predicted = [], [], [], [0.0]
+    for step in range(0, setting.steps, setting.every):
+        before, model = rbm_exact(state.model).log_z, state.model
+        state, metrics = run_steps(trainer, state, stream.chunk(step, setting.every))
+        if step:  # at step 0 weights are exact
             errors.append(float(metrics["log_z"][0]) - before)
             scores.append(errors[-1] / float(metrics["log_z_error"][0]))
             drive.append(errors[-1] + float(metrics["self_influence"][0]))
-    exact = rbm_exact(state.model)
-    likelihood = float(-jnp.mean(jax.vmap(state.model)(patterns)) - exact.log_z)
-    within = float(np.mean(np.abs(scores) < 2.0))
+        rate = sum(float(setting.rate(s)) for s in range(step, step + setting.every))
+        predicted.append(predicted[-1] - rate / setting.walkers * drift(jax.random.fold_in(key, 2 + step), model))
+    mean = jax.jit(lambda model: jnp.mean(jax.vmap(model)(rows)))
     return {
-        "checks within 2": within,
+        "checks": len(scores),
+        "within 2": int(np.sum(np.abs(scores) < 2.0)),
         "audit error": errors[-1],
         "drive error": drive[-1],
-        "log-likelihood": likelihood,
+        "drive predicted": predicted[-2],
+        "log-likelihood": float(-mean(state.model)) - rbm_exact(state.model).log_z,
         "largest score": float(np.max(np.abs(scores))),
     }
+
+
+def write_machines(rows: list[dict[str, Any]]) -> None:
+    """The table of machines into the page on objectives."""
+    lines = []
+    for setting in SETTINGS.values():
+        head = "| walkers | log Z by the drivers | predicted of never refreshed ones | log Z by the auditors | checks within 2 of its error bars | log-likelihood |"
+        lines += [
+            f"**{setting.title}**, {setting.steps:,} steps, {setting.walkers} + {setting.walkers} walkers:",
+            "",
+            head,
+        ]
+        lines.append("|---" * 6 + "|")
+        for words in REFRESHES:
+            found = [row for row in rows if row["run"] == f"machine, {setting.title}, {words}"]
+            if not found:
+                continue
+            told = {k: np.array([row["figures"][k] for row in found]) for k in found[0]["figures"]}
+            share = told["within 2"].sum() / told["checks"].sum()
+            means = [_pm(told[k]) for k in ("drive error", "drive predicted", "audit error")]
+            drivers, theory, auditors = means[0], means[1] if words == "never refreshed" else "", means[2]
+            lines.append(
+                f"| {words} ({len(found)} seeds) | {drivers} | {theory} | {auditors} | "
+                f"{share:.1%} of {told['checks'].sum()} | {told['log-likelihood'].mean():.2f} |"
+            )
+        lines.append("")
+    begin, end = "<!-- auditors: begin -->", "<!-- auditors: end -->"
+    text = "\n".join([begin, "", *lines, end])
+    page = PAGE.read_text()
+    PAGE.write_text(re.sub(f"{begin}.*?{end}", lambda _: text, page, flags=re.DOTALL))
+
+
+def _pm(values: np.ndarray) -> str:
+    """Mean and its standard error over seeds."""
+    return f"{values.mean():+.2f} ± {values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0:.2f}"
 
 
 def mixture(seed: int, rule: str, mass: float, steps: int = 3000) -> dict[str, float]:
@@ -153,28 +254,38 @@ def neural(seed: int, rule: str, steps: int = 2500) -> dict[str, float]:
 
 def main() -> None:
     """Prints one line a run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=("machine", "mixture", "neural"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=("machine", "mixture", "neural", "none"))
+    parser.add_argument("--write", action="store_true", help="refresh docs/ideas/objective.md")
     parser.add_argument("--rules", default="", help="runs whose title holds these words")
     parser.add_argument("--seeds", type=int, default=5)
     given = parser.parse_args()
     works = {}
-    for refresh, apart in ((None, 0), (100, 0), (100, 20), (100, 100)):
-        works[f"machine, refresh {refresh}, {apart} moves"] = partial(machine, refresh=refresh, apart=apart)
+    for name, setting in SETTINGS.items():
+        for words, (refresh, apart) in REFRESHES.items():
+            works[f"machine, {setting.title}, {words}"] = partial(machine, name=name, refresh=refresh, apart=apart)
     for mass in MASSES:
         for rule in ("naive", "held-out, MALA", "pcd", "cd", "score matching"):
             works[f"mixture {mass}, {rule}"] = partial(mixture, rule=rule, mass=mass)
     for rule in ("naive", "held-out", "pcd", "cd", "dsm", "score matching", "nce"):
         works[f"neural 0.75, {rule}"] = partial(neural, rule=rule)
+    kept = json.loads(ROWS.read_text()) if ROWS.is_file() else []
     for title, work in works.items():
-        if title.startswith(given.only or "") and given.rules in title:
-            found = [show(f"{title}, seed {seed}", work, seed) for seed in range(given.seeds)]
-            if "mass" in found[0]:
-                masses, truth = np.array([each["mass"] for each in found]), float(title.split()[1].rstrip(","))
-                worst = np.max(np.abs(masses - truth))
-                print(
-                    f"{title}: mass {masses.mean():.3f}, worst off by {worst:.3f}, over {len(masses)} seeds", flush=True
-                )
+        if not title.startswith(given.only or "") or given.rules not in title:
+            continue
+        found = []
+        for seed in range(given.seeds):
+            known = [row["figures"] for row in kept if (row["run"], row["seed"]) == (title, seed)]
+            found.append(known[0] if known else show(f"{title}, seed {seed}", work, seed))
+            if title.startswith("machine") and not known:
+                kept.append({"run": title, "seed": seed, "figures": found[-1]})
+                ROWS.write_text("[\n" + ",\n".join(json.dumps(row) for row in kept) + "\n]\n")
+        if "mass" in found[0]:
+            masses, truth = np.array([each["mass"] for each in found]), float(title.split()[1].rstrip(","))
+            worst = np.max(np.abs(masses - truth))
+            print(f"{title}: mass {masses.mean():.3f}, worst off by {worst:.3f}, over {len(masses)} seeds", flush=True)
+    if given.write:
+        write_machines(kept)
 
 
 def show(title: str, run, seed: int) -> dict[str, float]:

@@ -216,7 +216,7 @@ def _energies(energy: AbstractEnergy, z: np.ndarray) -> np.ndarray:
 def _quadrature(problem: Problem, points: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes over a box that holds the base and the data, and the logs of their weights."""
     rows = problem.to_model(problem.train.x, 3)
-    scale = problem.config.energy.base_scale or 1.0
+    scale = getattr(problem.config.energy, "base_scale", None) or 1.0
     half = np.maximum(6.0 * scale, 1.5 * np.abs(rows).max(axis=0))
     nodes, weights = box_nodes(tuple((-float(edge), float(edge)) for edge in half), points)
     return np.asarray(nodes, np.float64), np.asarray(weights, np.float64)

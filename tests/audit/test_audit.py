@@ -1,5 +1,6 @@
-"""The audit: exact answers are exact, a cell never raises, a study goes on where it stopped, one file adds a method."""
+"""The audit: exact answers are exact, what diverges is a row, a study goes on, one file adds a method."""
 
+import dataclasses
 import json
 import math
 import sys
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from energax.audit import Cell, Row, audit, cells, methods, problems, rows_of, run, study, summarise
+import energax.audit.cell as cell_module
+from energax.audit import Cell, Diverged, Row, audit, cells, methods, problems, rows_of, run, study, summarise
 from energax.audit.measures import measure
 from energax.audit.method import BATCH
 from energax.audit.methods import exact_likelihood
@@ -91,7 +93,7 @@ def test_the_truth_itself_is_told_as_such_and_a_wrong_mass_is_seen():
     seen = plane.look(wrong, 0)
     assert seen.kl == pytest.approx(0.2 * math.log(0.4) + 0.8 * math.log(1.6), abs=2e-3)
     assert seen.masses[1] == pytest.approx([0.5, 0.5], abs=1e-3)
-    with pytest.raises(ValueError, match="must not be NaN"):
+    with pytest.raises(Diverged, match="must not be NaN"):
         plane.look(FunctionEnergy(lambda x: jnp.nan * jnp.sum(x)), 0)
 
 
@@ -153,6 +155,32 @@ def test_a_method_is_added_with_one_file_and_may_diverge():
     summary = summarise([row, Row("bars_and_stripes", "planted", 1, 3, 3, figures={"kl": 1.0})])[0]
     assert (summary.diverged, summary.means["kl"], summary.errors["kl"]) == (1, 1.0, None)
     assert "1 of 2" in "\n".join(markdown([summary]))
+
+
+@pytest.mark.usefixtures("_planted")
+def test_a_method_that_is_mistaken_stops_and_is_no_row(monkeypatch):
+    def mistaken(problem):
+        raise ValueError("Planted: a shape does not fit.")
+
+    monkeypatch.setattr(methods()["planted"], "make", mistaken)
+    with pytest.raises(ValueError, match="a shape does not fit"):
+        run(Cell("bars_and_stripes", "planted", 0, 3))
+    monkeypatch.undo()
+    monkeypatch.setattr(cell_module, "measure", mistaken_measure)
+    with pytest.raises(ValueError, match="a column is missing"):
+        run(Cell("bars_and_stripes", "exact_likelihood", 0, BATCH + 512))
+
+
+def mistaken_measure(*_):
+    """Planted in the place of what measures a trained energy."""
+    raise ValueError("Planted: a column is missing.")
+
+
+def test_energies_and_draws_that_are_not_finite_are_divergence():
+    problem = problems()["moons"].make(0)
+    far = FunctionEnergy(lambda x: jnp.where(jnp.sum(x**2) > 40.0, jnp.inf, 0.5 * jnp.sum(x**2)))
+    with pytest.raises(Diverged, match="finite energies"):  # walls at a place where a held-out point stands
+        measure(dataclasses.replace(problem, heldout=np.full((20, 2), 9.0, np.float32)), far, 0)
 
 
 def test_costs_are_counted_row_by_row():

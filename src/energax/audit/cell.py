@@ -1,4 +1,4 @@
-"""One cell of the audit: a method trains on a problem to its budget, and is measured; whatever happens is a row."""
+"""One cell of the audit: a method trains on a problem to its budget, and is measured; what diverges is a row too."""
 
 import time
 from collections.abc import Mapping
@@ -12,14 +12,13 @@ import optax
 
 from energax.core import AbstractEnergy
 from energax.data import Batches
-from energax.errors import EnergaxError
 from energax.runtime.loop import Look, fit
 from energax.training import Phase, Trainer, TrainState
 
 from .listing import methods, problems
 from .measures import finite, measure
 from .method import BATCH, Rule
-from .problem import Problem
+from .problem import Diverged, Problem
 
 CHUNK = 100
 """Steps of one compiled call."""
@@ -73,10 +72,13 @@ class Row:
 
 
 def run(cell: Cell) -> Row:
-    """Trains and measures one cell; a run that fails or leaves the finite is a row that says so.
+    """Trains and measures one cell; a run that leaves the finite is a row that says so.
 
     Args:
         cell: Names that `listing` knows.
+
+    Raises:
+        Exception: Whatever else goes wrong: a method that is mistaken must not look like one that diverges.
     """
     problem = problems()[cell.problem].make(cell.seed)
     rule: Rule = methods()[cell.method].make(problem)
@@ -97,7 +99,7 @@ def run(cell: Cell) -> Row:
             live, own = claimed
             low, high = problem.look(live, cell.seed).log_z
             figures["log_z_error"] = own - 0.5 * (low + high)
-    except (EnergaxError, ValueError, FloatingPointError) as error:
+    except Diverged as error:
         return Row(**row, diverged=True, why=str(error), figures=costs)
     why = "" if finite(figures) else "A figure is not finite."
     kl = figures["kl"]
@@ -123,7 +125,7 @@ def train(
     Seconds are of the whole training without the compilation: the first call of several is counted as the others' mean.
 
     Raises:
-        ValueError: Every step of the last call was refused because its numbers were not finite.
+        Diverged: Every step of the last call was refused because its numbers were not finite.
     """
     if rule.objective is None:
         assert rule.fitted is not None
@@ -139,7 +141,7 @@ def train(
     state = trainer.init(second, model, stream.batch(0))
     state = fit(trainer, state, stream, steps, steps_per_call=min(CHUNK, steps), hooks=[clock, last])
     if last.metrics["rejected"].min() > 0:
-        raise ValueError("Training must stay finite; every step of the last call was refused.")
+        raise Diverged("Training must stay finite; every step of the last call was refused.")
     ends = {name: float(values[-1]) for name, values in last.metrics.items()}
     claimed = None if rule.claim is None else (state.model, rule.claim(state.model, ends))
     return rule.energy(state.ema), claimed, clock.seconds

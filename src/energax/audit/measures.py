@@ -10,7 +10,7 @@ import numpy as np
 from energax.core import AbstractEnergy
 from energax.evaluation import auroc, energy_values, sliced_wasserstein
 
-from .problem import Problem
+from .problem import Diverged, Problem
 
 MEASURES = {
     "nll": "held-out NLL (nats)",
@@ -39,11 +39,14 @@ def measure(problem: Problem, energy: AbstractEnergy, seed: int) -> dict[str, fl
         seed: Of the draws.
 
     Raises:
-        ValueError: The energy is not finite where the problem looks.
+        Diverged: The energy is not finite where the problem looks.
     """
     seen = problem.look(energy, seed)
-    energies = energy_values(energy, problem.heldout)
+    energies, outside = (energy_values(energy, rows) for rows in (problem.heldout, problem.foreign))
     low, high = seen.log_z
+    for name, values in (("log Z", low + high), ("energies", energies), ("energies", outside), ("draws", seen.draws)):
+        if not np.all(np.isfinite(values)):
+            raise Diverged(f"A trained model must have finite {name}; got one that is not.")
     found: dict[str, float | None] = dict.fromkeys(MEASURES)
     found["nll"] = float(np.mean(energies)) + 0.5 * (low + high)
     found["nll_width"] = high - low if high > low else None
@@ -54,7 +57,7 @@ def measure(problem: Problem, energy: AbstractEnergy, seed: int) -> dict[str, fl
         found["mass_error"] = float(np.max(np.abs(true - model)))
     distance = sliced_wasserstein(seen.draws, problem.train, problem.heldout, seed=seed, num_projections=64)
     found["distance"] = distance.value / distance.floor if distance.floor > 0 else None
-    found["auroc"] = auroc(energies, energy_values(energy, problem.foreign))
+    found["auroc"] = auroc(energies, outside)
     if problem.score is not None:
         found["fisher"] = fisher(problem, energy)
     return found

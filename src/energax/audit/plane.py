@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 from energax.core import AbstractEnergy
 from energax.evaluation import Grid, energy_values, kl_on_grid, make_grid, nearest_mode
 
-from .problem import Seen
+from .problem import Diverged, Seen
 
 CELLS = 200
 DRAWS = 2000
@@ -49,12 +49,12 @@ class Plane:
         """log Z, KL, mode masses and draws, all by the grid.
 
         Raises:
-            ValueError: The energy is NaN or -inf somewhere.
+            Diverged: The energy is NaN or -inf somewhere.
         """
         points = self.grid.points()
         values = energy_values(energy, points.astype(np.float32), batch_size=4096)
         if np.any(np.isnan(values) | (values == -np.inf)):
-            raise ValueError("Plane.look: energy must not be NaN or -inf; got one that is.")
+            raise Diverged("Plane.look: energy must not be NaN or -inf; got one that is.")
         log_z = float(logsumexp(-values) + np.log(self.grid.cell))
         chances = np.exp(-values - logsumexp(-values))
         rng = np.random.default_rng([seed, 7])

@@ -10,7 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from energax.core import AbstractDensity, AbstractEnergy, AbstractSampler, Key
+from energax.errors import EnergaxError
 from energax.samplers import AbstractSites
+
+
+class Diverged(EnergaxError):
+    """A training, or the energy that came of it, left the finite; of all errors the only one that an audit writes down.
+
+    Whatever else goes wrong in a cell is a mistake of the method's or of ours, and stops the study.
+    """
 
 
 class Seen(NamedTuple):

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from energax.core import AbstractEnergy
 from energax.evaluation import energy_values
 
-from .problem import Seen
+from .problem import Diverged, Seen
 
 DRAWS = 2000
 
@@ -34,11 +34,11 @@ class States:
         """log Z, KL, the masses of the modes and draws, all by enumeration.
 
         Raises:
-            ValueError: The energy is not finite at some state.
+            Diverged: The energy is not finite at some state.
         """
         values = energy_values(energy, self.states, batch_size=8192)
         if not np.all(np.isfinite(values)):
-            raise ValueError("States.look: energy must be finite at every state; got one that is not.")
+            raise Diverged("States.look: energy must be finite at every state; got one that is not.")
         log_z = float(logsumexp(-values))
         model = np.exp(-values - log_z)
         inside = self.chances > 0

@@ -116,7 +116,8 @@ def summary(found: dict[str, Any]) -> list[str]:
         lines.append(
             f"chains: worst R-hat {_say(chains['rhat_max'])}, least bulk ESS {_say(chains.get('ess_bulk_min'))}"
         )
-    density = found.get("density2d") or {}
+    density = found.get("density2d") or found.get("states") or {}
     if "kl_true_model" in density:
-        lines.append(f"KL(true || model) by quadrature: {_say(density['kl_true_model'])} nats")
+        how = "by quadrature" if "density2d" in found else "over all states"
+        lines.append(f"KL(true || model) {how}: {_say(density['kl_true_model'])} nats")
     return lines

@@ -51,19 +51,23 @@ def _list(as_json: bool) -> None:
 
 
 def _list_objectives(as_json: bool) -> None:
-    from energax.runtime.objectives import listed
+    from energax.runtime.objectives import listed, rules
 
     families = listed()
     if as_json:
         print_json(families)
         return
     width = max(len(kind) for kinds in families.values() for kind in kinds)
+    takes = {kind: " + ".join(rule.takes) for kind, rule in rules().items()}
+    broad = max(len(each) for each in takes.values())
     for family, kinds in families.items():
         typer.echo(f"{family.capitalize()}:")
         for kind, line in kinds.items():
-            typer.echo(f"  {kind:<{width}}  {line}")
+            typer.echo(f"  {kind:<{width}}  {takes[kind]:<{broad}}  {line}")
         typer.echo()
+    typer.echo("real: for networks of real numbers; bits: for machines of bits (energy=rbm).")
     typer.echo("Choose one by its name: energax train moons objective=nce")
+    typer.echo("                        energax train rbm-digits objective=pseudolikelihood")
 
 
 @app.command()

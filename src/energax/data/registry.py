@@ -15,6 +15,7 @@ from energax.errors import DataError
 from . import checks, fetch, images, names, readers, tables
 from .dataset import Dataset
 from .mixtures import UnequalMixture
+from .patterns import draw_bars_and_stripes
 from .toy2d import TOYS, toy
 
 
@@ -80,6 +81,7 @@ _LOADERS: dict[str, Callable[..., Dataset]] = {
     "diabetes": tables.diabetes,
     **{name: _toy(name) for name in TOYS},
     "mixture": _mixture,
+    "bars-and-stripes": draw_bars_and_stripes,
 }
 
 
@@ -91,7 +93,8 @@ def load(name_or_path: str | os.PathLike[str], **options: Any) -> Dataset:
 
     Args:
         name_or_path: digits, mnist5k, mnist, fashion-mnist, patches, wine, breast-cancer, iris, diabetes, moons, rings,
-            checkerboard, gaussians25, pinwheel, swissroll, spirals, mixture, or a path (see `readers.read`).
+            checkerboard, gaussians25, pinwheel, swissroll, spirals, mixture, bars-and-stripes, or a path (see
+            `readers.read`).
         **options: images: `layout` ("image" or "flat"), `classes`; mnist and fashion-mnist also `part`; patches also
             `size`, `n_train`, `seed`; tables: `standardise`, `classes`; toys: `n_train` (points drawn), `seed`;
             mixture also `dim`, `masses`, `positions`; paths: the options of `readers.read`.
@@ -159,6 +162,7 @@ def entries() -> list[Entry]:
             for name, n, dim in (("cora", 2708, 1433), ("citeseer", 3312, 3703), ("pubmed", 19717, 500))
         ),
         Entry("csbm", "graph", (64,), 1500, True, "drawn from a known model", "none needed"),
+        Entry("bars-and-stripes", "toy", (3, 3, 1), 5_000, True, "drawn from a known law", "none needed"),
     ]
     return listed
 

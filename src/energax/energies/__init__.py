@@ -77,7 +77,12 @@ from .potts_exact import (
 from .potts_rbm import PottsRBM as PottsRBM
 from .quadrature_exact import Quadrature as Quadrature, quadrature_exact as quadrature_exact
 from .rbm import BernoulliRBM as BernoulliRBM
-from .rbm_exact import RBMExact as RBMExact, rbm_exact as rbm_exact, rbm_samples as rbm_samples
+from .rbm_exact import (
+    RBMExact as RBMExact,
+    rbm_exact as rbm_exact,
+    rbm_log_z as rbm_log_z,
+    rbm_samples as rbm_samples,
+)
 from .rbm_path import IndependentBits as IndependentBits, RBMPath as RBMPath
 from .rem import RandomEnergy as RandomEnergy, RandomEnergyLimit as RandomEnergyLimit, rem_limit as rem_limit
 from .rosenbrock import Rosenbrock as Rosenbrock

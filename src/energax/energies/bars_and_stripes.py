@@ -10,12 +10,11 @@ started.
 """
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
+from energax import data
 from energax.core import checks
 
-from .enumeration import state_blocks
 from .rbm import BernoulliRBM
 
 
@@ -34,13 +33,7 @@ def bars_and_stripes(size: int = 3) -> Float[Array, "patterns pixels"]:
         >>> bars_and_stripes().shape
         (14, 9)
     """
-    checks.count("bars_and_stripes", "size", size)
-    if not 2 <= size <= 10:
-        raise ValueError(f"bars_and_stripes.size must be 2 to 10; got {size}.")
-    lines = np.concatenate(list(state_blocks(size, 0.0, 1.0)))
-    bars = np.repeat(lines[:, :, None], size, axis=2)
-    both = np.concatenate([bars, bars.transpose(0, 2, 1)]).reshape(-1, size * size)
-    return jnp.asarray(np.unique(both, axis=0), jnp.result_type(float))
+    return jnp.asarray(data.bars_and_stripes(size), jnp.result_type(float))
 
 
 def bars_and_stripes_rbm(alpha: float, size: int = 3) -> BernoulliRBM:

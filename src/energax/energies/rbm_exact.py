@@ -15,7 +15,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Scalar
 
 from energax.core import Key, checks
 from energax.numerics import chain_keys
@@ -67,6 +67,26 @@ def rbm_exact(model: AbstractHiddenBits) -> RBMExact:
     if is_turned:
         outer, inner, products = inner, outer, products.T
     return RBMExact(log_z, energy, outer, inner, products)
+
+
+def rbm_log_z(model: BernoulliRBM) -> Scalar:
+    """log Z in the machine's own precision, traced: to be differentiated, where `rbm_exact` is to be read.
+
+    Args:
+        model: A machine of bits with at most 20 units in its smaller layer.
+
+    Raises:
+        ValueError: It has too many units.
+
+    Example:
+        >>> rbm = BernoulliRBM(jnp.zeros((3, 2)), jnp.zeros(3), jnp.zeros(2))
+        >>> round(float(rbm_log_z(rbm)), 6)  # 5 log 2
+        3.465736
+    """
+    small = model.transposed() if model.weights.shape[0] < model.weights.shape[1] else model
+    few_units("rbm_log_z", small.num_hidden())
+    states = (jnp.arange(2 ** small.num_hidden())[:, None] >> jnp.arange(small.num_hidden())[None, :]) & 1
+    return jax.nn.logsumexp(-jax.vmap(small.hidden_free_energy)(states.astype(model.weights.dtype)))
 
 
 def rbm_samples(key: Key, model: AbstractHiddenBits, num: int) -> Array:

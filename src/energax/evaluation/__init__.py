@@ -13,6 +13,12 @@ from .baselines import (
     fit_mixture as fit_mixture,
     held_out_nll as held_out_nll,
 )
+from .bit_baselines import (
+    BitMixture as BitMixture,
+    fit_bit_baselines as fit_bit_baselines,
+    fit_bit_mixture as fit_bit_mixture,
+    fit_bits as fit_bits,
+)
 from .branches import ContinuousNoise as ContinuousNoise
 from .certificate import Certificate as Certificate, Row as Row
 from .certify import certify as certify

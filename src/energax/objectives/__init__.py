@@ -12,6 +12,7 @@ from .energy_discrepancy import EnergyDiscrepancy as EnergyDiscrepancy
 from .exact_likelihood import ExactLikelihood as ExactLikelihood, box_nodes as box_nodes
 from .fast_weights import FastWeightsPCD as FastWeightsPCD, FastWeightsState as FastWeightsState
 from .finite_difference import FiniteDifferenceScoreMatching as FiniteDifferenceScoreMatching
+from .formula_likelihood import FormulaLikelihood as FormulaLikelihood
 from .improved_cd import ImprovedCD as ImprovedCD
 from .jarzynski import Jarzynski as Jarzynski, JarzynskiState as JarzynskiState, Walkers as Walkers
 from .jem import JEM as JEM

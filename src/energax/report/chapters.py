@@ -9,6 +9,7 @@ from .chains import chain_panels
 from .energies import histogram_panels, likelihood_panel, log_z_panel, ood_panel
 from .gather import RunFolder, section
 from .landscape import is_planar, landscape_panels
+from .machine import held_out_panel, is_machine, machine_panels
 from .samples import class_panel, sample_panels
 from .tables import (
     Table,
@@ -52,9 +53,10 @@ class Chapter:
 
 
 def chapters(run: RunFolder) -> list[Chapter]:
-    """Draws every part of the page of a run, in reading order; the plane only where the data are points of it."""
-    makers = [_training, _samples, _energies, _likelihood, _outsiders, _quality, _plane, _chains]
-    return [make(run) for make in makers if make is not _plane or is_planar(run)]
+    """Draws every part of the page of a run, in reading order; the plane and the machine only where there is one."""
+    makers = [_training, _samples, _machine, _energies, _likelihood, _outsiders, _quality, _plane, _chains]
+    left_out = {_plane: not is_planar(run), _machine: not is_machine(run)}
+    return [make(run) for make in makers if not left_out.get(make)]
 
 
 def _training(run: RunFolder) -> Chapter:
@@ -62,7 +64,7 @@ def _training(run: RunFolder) -> Chapter:
         "training",
         "Training",
         f"{what_leads(run.metrics)} Lines are means over the logged steps, shades their range.",
-        [lambda: training_panels(run.metrics)],
+        [lambda: [held_out_panel(run.metrics)], lambda: training_panels(run.metrics)],
         [lambda: [alarms_table(run.alarms), metrics_table(run.metrics)]],
         "No training metrics were logged.",
     )
@@ -76,6 +78,17 @@ def _samples(run: RunFolder) -> Chapter:
         [lambda: sample_panels(run)],
         [],
         "No samples are stored in this run folder.",
+    )
+
+
+def _machine(run: RunFolder) -> Chapter:
+    return _chapter(
+        "machine",
+        "The machine",
+        "What the hidden units look at; and, where the true law is known, how much of it the machine has.",
+        [lambda: machine_panels(run)],
+        [lambda: [density_table(run.evaluation, "states")]],
+        "No weights are stored in this run folder.",
     )
 
 

@@ -32,7 +32,7 @@ TERMS: tuple[tuple[str, str], ...] = (
     (
         "Bits per dimension",
         "NLL over the number of dimensions, in bits, of the noisy data in their own units: not the figure for whole "
-        "grey levels that papers quote.",
+        "grey levels that papers quote. Of binary data it is the real thing.",
     ),
     (
         "Energy gap",
@@ -85,9 +85,10 @@ TERMS: tuple[tuple[str, str], ...] = (
         "of the data are kept.",
     ),
     (
-        "Gaussian, GMM, KDE",
+        "Gaussian, GMM, KDE; independent bits, BMM",
         "Baselines fitted on the same training data: one Gaussian, a mixture of Gaussians (the number counts them), "
-        "and a kernel density estimate. A model that does not beat them has no reason to exist on these data.",
+        "and a kernel density estimate; of bits, independent ones and a mixture of such (BMM). A model that does not "
+        "beat them has no reason to exist on these data.",
     ),
     (
         "KL(true ‖ model)",

@@ -238,13 +238,13 @@ def ood(facts: Facts) -> Verdict | None:
 
 
 def density(facts: Facts) -> Verdict | None:
-    """How far the model of the plane is from the true density."""
-    density = section(facts.evaluation, "density2d")
+    """How far the model is from the true density of the plane, or from the true law of few states."""
+    density = section(facts.evaluation, "density2d") or section(facts.evaluation, "states")
     divergence, kde = number(density.get("kl_true_model")), number(density.get("kde_kl"))
     if divergence is None:
         return None
     title = "Density against the truth"
-    sentence = f"KL(true ‖ model) is {say(divergence)} nats by quadrature on a grid"
+    sentence = f"KL(true ‖ model) is {say(divergence)} nats, exactly"
     sentence += f"; a kernel density of the same data has {say(kde)}." if kde is not None else "."
     true, model = density.get("mode_masses_true"), density.get("mode_masses_model")
     level = "bad" if not divergence <= KL_BAD else "warn" if kde is not None and divergence > kde else "ok"

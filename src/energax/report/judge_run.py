@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .gather import curve, number
+from .gather import curve, number, section
 from .judgement import (
     ACCEPT_BAD_HIGH,
     ACCEPT_BAD_LOW,
@@ -148,6 +148,9 @@ def acceptance(facts: Facts) -> Verdict | None:
     )
     if mean < ACCEPT_BAD_LOW:
         return Verdict("bad", title, f"{sentence} The walkers are stuck; lower the step size or the learning rate.")
+    if section(facts.evaluation, "dataset").get("values") == "bits":
+        said = f"{say(100 * mean)} % of the walkers' moves were accepted over the last quarter of training. "
+        return Verdict("ok", title, f"{said}Gibbs steps are exact whatever the share, and have no step size to tune.")
     if mean == 1.0:
         return Verdict(
             "warn",

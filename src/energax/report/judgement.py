@@ -155,7 +155,9 @@ _LABELS = {
     "c2st": "classifier two-sample test",
     "frechet": "Fréchet distance",
     "class_tv": "class frequencies",
+    "bits": "independent bits",
     "mlp": "dense network",
+    "rbm": "restricted Boltzmann machine",
     "conv": "convolutional network",
     "resnet": "residual network",
     "persistent_cd": "persistent contrastive divergence",
@@ -176,6 +178,8 @@ _LABELS = {
     "self_normalised": "self-normalised likelihood",
     "kernel_stein": "the kernel Stein discrepancy",
     "learned_stein": "the learned Stein discrepancy",
+    "concrete_score": "concrete score matching",
+    "discrete_energy_discrepancy": "energy discrepancy",
     "jem": "cross-entropy and persistent contrastive divergence",
 }
 
@@ -187,6 +191,6 @@ def label(name: str) -> str:
         >>> label("gmm10"), label("sliced_wasserstein"), label("mine")
         ('GMM-10', 'sliced Wasserstein distance', 'mine')
     """
-    if name.startswith("gmm") and name[3:].isdigit():
-        return f"GMM-{name[3:]}"
+    if name[:3] in ("gmm", "bmm") and name[3:].isdigit():
+        return f"{name[:3].upper()}-{name[3:]}"
     return _LABELS.get(name, name.replace("_", " "))

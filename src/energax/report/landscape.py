@@ -65,7 +65,7 @@ def landscape_panels(run: RunFolder) -> list[Panel]:
             )
         words = "exp(−E)/Z, normalised on the grid, in the colours of the true density."
         panels.append(_density("model-density", "Density of the model", words, grid, density, top))
-    masses = _masses(section(run.evaluation, "density2d"))
+    masses = masses_panel(section(run.evaluation, "density2d"), "by quadrature near it")
     return [*panels, masses] if masses else panels
 
 
@@ -143,7 +143,8 @@ def _density(name: str, title: str, caption: str, grid: _Grid, values: np.ndarra
     )
 
 
-def _masses(density: Any) -> Panel | None:
+def masses_panel(density: Any, where: str) -> Panel | None:
+    """Bars of the true and the learned mass of every mode (or pattern); `where` says what was summed over."""
     true, model = density.get("mode_masses_true"), density.get("mode_masses_model")
     if not isinstance(true, list) or not isinstance(model, list) or len(true) != len(model) or not 2 <= len(true) <= 64:
         return None
@@ -166,7 +167,7 @@ def _masses(density: Any) -> Panel | None:
     return draw(
         "mode-masses",
         "Masses of the modes",
-        f"Share of the probability near each mode, by quadrature. The largest error is at mode {worst}: "
+        f"Share of the probability of each, {where}. The largest error is at mode {worst}: "
         f"{say(float(ours[worst]))} in place of {say(float(exact[worst]))}.",
         f"Bars of true and model mass for {len(exact)} modes.",
         paint,

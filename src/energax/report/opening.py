@@ -77,9 +77,10 @@ def tiles(run: RunFolder) -> list[tuple[str, str, str]]:
         found.append(
             (nats(nll), f"{_text(likelihood.get('units')) or 'nats'}, held-out NLL{more}", beside or "no baselines")
         )
-    divergence = number(section(evaluation, "density2d").get("kl_true_model"))
+    truth = section(evaluation, "density2d") or section(evaluation, "states")
+    divergence = number(truth.get("kl_true_model"))
     if divergence is not None:
-        kde = number(section(evaluation, "density2d").get("kde_kl"))
+        kde = number(truth.get("kde_kl"))
         found.append(
             (say(divergence), "nats, KL(true ‖ model)", f"kernel density {say(kde)}" if kde is not None else "")
         )

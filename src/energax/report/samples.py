@@ -47,7 +47,7 @@ def _image_panels(run: RunFolder, samples: np.ndarray) -> list[Panel]:
     low, high = _range(data if data is not None else samples)
     count = min(_GRID * _GRID, len(samples))
     panels = [
-        _grid_panel(
+        grid_panel(
             "samples",
             "Samples of the model",
             f"{count} samples in the order they were drawn: not chosen, not sorted.{_noise(run)}",
@@ -59,7 +59,7 @@ def _image_panels(run: RunFolder, samples: np.ndarray) -> list[Panel]:
     if data is not None:
         kind = "held-out" if sets["data_test"] is not None else "training"
         shown = data[: _GRID * _GRID]
-        panels.append(_grid_panel("data", "Real data", f"{len(shown)} {kind} items for comparison.", shown, low, high))
+        panels.append(grid_panel("data", "Real data", f"{len(shown)} {kind} items for comparison.", shown, low, high))
     near = sets["neighbours"]
     if near is not None and near.shape[1:] == samples.shape[1:]:
         pairs = min(_PAIRS, len(near), len(samples))
@@ -70,7 +70,7 @@ def _image_panels(run: RunFolder, samples: np.ndarray) -> list[Panel]:
         ]
         filled = [np.concatenate([row, np.full((per_row - len(row), *row.shape[1:]), low)]) for row in rows]
         panels.append(
-            _grid_panel(
+            grid_panel(
                 "neighbours",
                 "Samples and their nearest training items",
                 "In each pair of rows: samples above, the nearest training item below. Copies would be alike to the "
@@ -134,7 +134,7 @@ def _range(x: np.ndarray) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1.0)
 
 
-def _grid_panel(
+def grid_panel(
     name: str,
     title: str,
     caption: str,

@@ -246,9 +246,9 @@ def chain_tables(evaluation: Mapping[str, Any]) -> list[Table]:
     return tables
 
 
-def density_table(evaluation: Mapping[str, Any]) -> Table | None:
-    """KL divergence and the masses of the modes beside the truth."""
-    density = section(evaluation, "density2d")
+def density_table(evaluation: Mapping[str, Any], where: str = "density2d") -> Table | None:
+    """KL divergence and the masses of the modes beside the truth; `where` is the part that holds them."""
+    density = section(evaluation, where)
     rows = [
         (Cell(label), Cell(_say(density.get(key), 4)))
         for key, label in (
@@ -264,7 +264,8 @@ def density_table(evaluation: Mapping[str, Any]) -> Table | None:
             (Cell(f"Mass of mode {i}"), Cell(f"{_say(ours)} (true {_say(exact)})"))
             for i, (exact, ours) in enumerate(zip(true, model, strict=True))
         ][:64]
-    return Table("density-table", "Quadrature on the grid", ("Quantity", "Value"), tuple(rows)) if rows else None
+    caption = "Quadrature on the grid" if where == "density2d" else "Sums over all states"
+    return Table("density-table", caption, ("Quantity", "Value"), tuple(rows)) if rows else None
 
 
 def metrics_table(rows: list[dict[str, Any]]) -> Table | None:

@@ -57,8 +57,17 @@ def training_panels(rows: Rows) -> list[Panel]:
 
 def what_leads(rows: Rows) -> str:
     """Which curve tells how training goes, in a sentence or two: that of the first panel."""
+    if _has(rows, "held_out_ais"):
+        return (
+            "The likelihood of held-out data comes first: measured now and then, it tells how training goes, whatever "
+            "the rule. Read the loss with what is said below it."
+        )
     if _has(rows, "log_likelihood"):
-        return "The auditors' log-likelihood comes first: it tells how training goes. The loss is no progress signal."
+        if _has(rows, "log_z_error"):
+            return (
+                "The auditors' log-likelihood comes first: it tells how training goes. The loss is no progress signal."
+            )
+        return "The log-likelihood comes first: this rule knows it exactly."
     if _has(rows, "gap"):
         return (
             "The energy gap comes first: it is the signal that training balances. The loss is no progress signal and "
@@ -94,8 +103,9 @@ def _log_likelihood(rows: Rows) -> Panel | None:
         "Log-likelihood",
         "log-likelihood (nats)",
         GREEN,
-        "Mean log-likelihood of each batch by the log Z of the auditors, the walkers that never drive the gradient. "
-        "This is a signal of progress, as far as their error bar and their effective number go.",
+        "Mean log-likelihood of each batch by the log Z of the auditors, the walkers that never drive the gradient, or "
+        "by the exact one where the rule sums over all states. It is a signal of progress; of auditors, as far as "
+        "their error bar and their effective number go.",
     )
 
 
@@ -150,10 +160,19 @@ def _energies(rows: Rows) -> Panel | None:
 def _acceptance(rows: Rows) -> Panel | None:
     if not _has(rows, "acceptance"):
         return None
+    untested = bool(np.all(curve(rows, "acceptance")[1] == 1.0))
+    caption = (
+        "This sampler has no Metropolis test: every move is taken. Gibbs steps need none; of Langevin steps it hides "
+        "the bias."
+        if untested
+        else "Share of proposed moves that the Metropolis test accepted. The band marks 0.6 to 0.9, where MALA works "
+        "well; near 0 the walkers are stuck, near 1 they hardly move."
+    )
 
     def paint(figure: Figure) -> None:
         ax = axes(figure, ylabel="acceptance (fraction)")
-        ax.axhspan(0.6, 0.9, color=GREEN, alpha=0.13, linewidth=0)
+        if not untested:
+            ax.axhspan(0.6, 0.9, color=GREEN, alpha=0.13, linewidth=0)
         _line(ax, rows, "acceptance", GREEN)
         ax.set_ylim(-0.02, 1.02)
         steps_axis(ax)
@@ -161,8 +180,7 @@ def _acceptance(rows: Rows) -> Panel | None:
     return draw(
         "acceptance",
         "Acceptance",
-        "Share of proposed moves that the Metropolis test accepted. The band marks 0.6 to 0.9, where MALA works "
-        "well; near 0 the walkers are stuck, near 1 they hardly move.",
+        caption,
         f"Acceptance against training step. {_ends(rows, 'acceptance')}",
         paint,
     )

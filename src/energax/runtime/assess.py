@@ -15,11 +15,13 @@ from energax.training import TrainState
 
 from . import measure
 from .alarms import Watchdog
+from .bits import exact_log_z
 from .build import Problem
 from .disk import write_atomically
 from .display import Display
 from .folder import ALARMS, ARRAYS, EVALUATION, append_line, take_back_alarms, write_json
 from .limits import Settings
+from .measure_machine import measure_machine
 
 _RHAT = 1.1  # above it the chains did not mix; between 1.01 and this the report's verdict warns
 
@@ -62,6 +64,7 @@ def assess(folder: Path, problem: Problem, state: TrainState, display: Display) 
         measure.measure_ood(problem, energy, energies["test"], fitted),
         measure.measure_plane(problem, energy),
         measure.measure_labels(problem, energy),
+        measure_machine(problem, energy),
     ):
         numbers |= part[0]
         arrays |= part[1]
@@ -88,8 +91,11 @@ def raise_alarms(folder: Path, step: int, numbers: dict[str, Any], display: Disp
 
 
 def known_log_z(problem: Problem, state: TrainState) -> float | None:
-    """log Z where it is exact: before the first step the model is its base, whose normaliser is known, and a number."""
-    if int(state.step) > 0 or problem.config.energy.base == "none":
+    """log Z where it is exact: of a small machine; before the first step, when a model is its base and a number."""
+    if problem.config.is_of_bits:
+        machine: Any = problem.energy(state)
+        return exact_log_z(machine)
+    if int(state.step) > 0 or getattr(problem.config.energy, "base", "none") == "none":
         return None
     base: Any = problem.base
     origin = jnp.zeros(problem.train.dim)
@@ -108,6 +114,7 @@ def described(problem: Problem) -> dict[str, Any]:
         "source": problem.train.source,
         "licence": problem.train.licence,
         "whiten": problem.config.data.whiten,
+        "values": "bits" if problem.config.is_of_bits else "real",
     }
 
 

@@ -12,14 +12,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from energax import data
-from energax.core import AbstractDensity, AbstractEnergy, ConfigError
+from energax.core import AbstractDensity, AbstractEnergy, AbstractPath, ConfigError, GeometricPath
 from energax.data.shifts import IMAGE_SETS, TABLE_SETS
+from energax.energies import BernoulliRBM, IndependentBits, RBMPath
 from energax.training import Dequantise, Trainer, TrainState
 
+from .bits import binarised
 from .build_objective import Means, build_model, build_phases, energy_in, labels
 from .loop import Look
 from .pieces import build_base, build_sampler
-from .schema import TOYS, Config
+from .schema import PATTERNS, TOYS, Config
 
 _WHITENING_NOISE_FLOOR = 1e-6  # of the mean variance: keeps the factor of a rank-deficient table invertible
 
@@ -59,9 +61,20 @@ class Problem:
         """The averaged energy of one x: what is measured."""
         return energy_in(state.ema)
 
+    def path(self, energy: AbstractEnergy) -> AbstractPath:
+        """From the base to an energy; a machine's members are machines, so that block Gibbs walks along it."""
+        if isinstance(self.base, IndependentBits) and isinstance(energy, BernoulliRBM):
+            return RBMPath(self.base, energy)
+        return GeometricPath(self.base, energy)
+
     def to_model(self, x: np.ndarray, seed: int) -> np.ndarray:
-        """Rows of x with one fixed draw of the dequantisation noise, in the model's coordinates, `[n, dim]`."""
+        """Rows of x with one fixed draw of the dequantisation noise, in the model's coordinates, `[n, dim]`.
+
+        Of bits they are what they are; what is made of bits, such as a blend of two images, is rounded to some.
+        """
         flat = np.asarray(x, np.float64).reshape(len(x), -1)
+        if self.config.is_of_bits:
+            return (flat > 0.5).astype(np.float32)
         noise = np.random.default_rng([self.config.seed, seed]).standard_normal(flat.shape)
         return self.coordinates.forward(flat + self.config.data.noise * noise).astype(np.float32)
 
@@ -112,7 +125,7 @@ def assemble(config: Config, train: data.Dataset, test: data.Dataset, left_out: 
     base = build_base(config, z_train)
     # image networks: on a CPU the gradient is gathered in chunks that stay in cache (energax.numerics.microbatch)
     one_cpu = jax.default_backend() == "cpu" and len(jax.devices()) == 1  # chunks would cut across devices
-    chunk = 8 if config.energy.kind != "mlp" and one_cpu else None
+    chunk = 8 if config.energy.kind in ("conv", "resnet") and one_cpu else None
     means = Means(config, build_sampler(config), base, z_train, chunk)
     phases, model = build_phases(means), build_model(config, train, coordinates, base)
     prepare = Dequantise(config.data.noise, coordinates)
@@ -129,9 +142,11 @@ def load_data(config: Config) -> tuple[data.Dataset, data.Dataset, np.ndarray | 
     """(training samples, held-out samples, samples of the classes left out or None)."""
     options = config.data.options
     given = {k: v for k, v in options.model_dump().items() if v is not None and k != "classes"}
-    if config.data.name in TOYS:
+    if config.data.name in (*TOYS, *PATTERNS):
         given["seed"] = config.seed
     whole = data.load(config.data.name, **given)
+    if config.data.threshold is not None:
+        whole = binarised(whole, config.data.threshold)
     left_out = None
     if options.classes is not None:
         if whole.y is None:

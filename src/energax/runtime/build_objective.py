@@ -9,28 +9,34 @@ import numpy as np
 
 from energax.core import AbstractDensity, AbstractEnergy, AbstractObjective, AbstractSampler, ConfigError
 from energax.data import Affine, Dataset
-from energax.energies import ClassifierEnergy, Gaussian, GaussianMixture, LevelledEnergy, NetworkEnergy
+from energax.energies import ClassifierEnergy, IndependentBits, LevelledEnergy, NetworkEnergy, rbm_log_z
 from energax.networks import MLP
 from energax.objectives import (
     JEM,
     AnnealedDenoising,
+    ConcreteScoreMatching,
     ConditionalNoiseContrastive,
     ContrastiveDivergence,
     DenoisingScoreMatching,
+    DiscreteEnergyDiscrepancy,
     EnergyDiscrepancy,
     ExactLikelihood,
     FastWeightsPCD,
     FiniteDifferenceScoreMatching,
+    FormulaLikelihood,
     GeneratorStart,
     ImprovedCD,
     Jarzynski,
     KernelStein,
     LearnedStein,
     LearnedSteinCritic,
+    MinimumProbabilityFlow,
     MultiscaleDenoising,
     NoiseContrastive,
     PersistentCD,
+    Pseudolikelihood,
     RankingNoiseContrastive,
+    RatioMatching,
     ScoreMatching,
     SelfNormalisedLikelihood,
     ShortRun,
@@ -40,9 +46,10 @@ from energax.objectives import (
     TemperedPCD,
     box_nodes,
 )
-from energax.samplers import ULA, ParallelTempering, ULAPair
+from energax.samplers import BITS, ULA, ParallelTempering, ULAPair, tempered_energy, tempered_joint
 from energax.training import Phase
 
+from . import bits
 from .pieces import build_decode, build_net, build_optimizer
 from .schema import Config
 
@@ -68,8 +75,12 @@ class Means(NamedTuple):
 # ---- the model, and the energy in it ---------------------------------------------------------------------------------
 
 
-def build_model(config: Config, train: Dataset, coordinates: Affine, base: Gaussian | GaussianMixture) -> Any:
+def build_model(config: Config, train: Dataset, coordinates: Affine, base: AbstractDensity) -> Any:
     """What is trained: an energy, or a pair of an energy and its critic; at step 0 it is the base (if it has one)."""
+    if config.energy.kind == "rbm":
+        assert isinstance(base, IndependentBits)
+        return bits.build_machine(config, base)
+    assert isinstance(base, AbstractEnergy)
     tail, kind = None if config.energy.base == "none" else base, config.objective.kind
     if kind == "telescoping_nce":
         return LevelledEnergy(build_net(config, train, extra=1), tail)
@@ -117,12 +128,19 @@ def build_phases(means: Means) -> tuple[Phase, ...]:
     config, optimizer = means.config, build_optimizer(means.config)
     rule = MAKERS[config.objective.kind](config.objective, means)
     if config.objective.kind != "learned_stein":
-        return (Phase(rule, optimizer, trains=_the_net),)
+        return (Phase(rule, optimizer, trains=_moving(config)),)
     stein = config.objective
     critic = LearnedSteinCritic(stein.penalty, stein.num_slices, means.chunk)
     turns = range(1, stein.critic_steps + 1)
     critics = [Phase(critic, optimizer, trains=_the_critic, name=f"critic-{turn}") for turn in turns]
     return (*critics, Phase(rule, optimizer, trains=_the_energy, name="energy"))
+
+
+def _moving(config: Config) -> Callable[[Any], Any]:
+    """What moves in training: the network; of a machine its parameters, and the constant where log Z is learned."""
+    if not config.is_of_bits:
+        return _the_net
+    return bits.with_constant if config.objective.kind in ("nce", "self_normalised") else bits.parameters
 
 
 def _the_net(model: Any) -> Any:
@@ -166,7 +184,7 @@ def _fast_weights_pcd(rule: Any, means: Means) -> AbstractObjective:
         rule.num_chains,
         fast_rate=rule.fast_rate,
         decay=rule.decay,
-        part=_the_net,
+        part=_moving(means.config),
         energy_penalty=rule.energy_penalty,
         start=GeneratorStart(means.base),
     )
@@ -175,7 +193,7 @@ def _fast_weights_pcd(rule: Any, means: Means) -> AbstractObjective:
 def _tempered_pcd(rule: Any, means: Means) -> AbstractObjective:
     betas = jnp.asarray(np.geomspace(1.0, rule.hottest, rule.num_levels), jnp.float32)
     return TemperedPCD(
-        ParallelTempering(means.sampler, betas),
+        ParallelTempering(means.sampler, betas, family=tempered_joint if means.config.is_of_bits else tempered_energy),
         rule.num_steps,
         rule.num_chains,
         energy_penalty=rule.energy_penalty,
@@ -233,12 +251,20 @@ def _jarzynski(rule: Any, means: Means) -> AbstractObjective:
 
 
 def _exact_likelihood(rule: Any, means: Means) -> AbstractObjective:
+    if means.config.energy.kind == "rbm":
+        small = min(means.rows.shape[1], means.config.energy.hidden)
+        if small > bits.EXACT_UNITS:
+            raise ConfigError(
+                f"objective.kind must not be exact_likelihood for a machine whose smaller layer has {small} units: at "
+                f"most {bits.EXACT_UNITS}."
+            )
+        return FormulaLikelihood(rbm_log_z)
     low, high = means.rows.min(axis=0), means.rows.max(axis=0)
     if len(low) > 2:
         raise ConfigError(f"objective.kind must not be exact_likelihood for data of {len(low)} numbers: at most 2.")
     margin = 0.5 * (high - low)
     box = tuple(zip((low - margin).tolist(), (high + margin).tolist(), strict=True))
-    return ExactLikelihood(*box_nodes(box, rule.points))
+    return ExactLikelihood(*box_nodes(box, 100 if rule.points is None else rule.points))
 
 
 def _jem(rule: Any, means: Means) -> AbstractObjective:
@@ -286,6 +312,13 @@ MAKERS: dict[str, Callable[[Any, Means], AbstractObjective]] = {
     "energy_discrepancy": lambda rule, means: EnergyDiscrepancy(rule.sigma, rule.ratio, rule.stabilisation),
     "kernel_stein": lambda rule, means: KernelStein(rule.width),
     "learned_stein": lambda rule, means: LearnedStein(rule.num_slices, means.chunk),
+    "pseudolikelihood": lambda rule, means: Pseudolikelihood(BITS),
+    "ratio_matching": lambda rule, means: RatioMatching(BITS),
+    "minimum_probability_flow": lambda rule, means: MinimumProbabilityFlow(BITS),
+    "concrete_score": lambda rule, means: ConcreteScoreMatching(BITS),
+    "discrete_energy_discrepancy": lambda rule, means: DiscreteEnergyDiscrepancy(
+        BITS, rule.change, rule.ratio, rule.stabilisation
+    ),
     "jem": _jem,
 }
 """Kind -> (its part of the recipe, what it is made of) -> the rule; of a pair, that of the energy."""

@@ -39,6 +39,8 @@ class Rule(Group):
     """The class of `energax.objectives` that does it."""
     adapts: ClassVar[bool] = False
     """Whether it adapts the sampler's step size to `sampler.adapt_target`."""
+    takes: ClassVar[tuple[str, ...]] = ("real",)
+    """What its data may be: "real", "bits", or both."""
 
 
 def default_where(values: Any, field: str, default: Any, holds: bool, condition: str) -> Any:

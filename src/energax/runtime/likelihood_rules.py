@@ -1,4 +1,4 @@
-"""Training rules that follow the likelihood: by walkers in many ways, or exactly on a grid."""
+"""Training rules that follow the likelihood: by walkers in many ways, or exactly on a grid or by a sum."""
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -8,7 +8,8 @@ from .fields import ClosedUnit, Count, CountOrNone, HalfOpenUnit, NonNegative, N
 
 
 class _Likelihood(Rule):
-    family: ClassVar[str] = "likelihood, by walkers or on a grid"
+    family: ClassVar[str] = "likelihood, by walkers or exactly"
+    takes: ClassVar[tuple[str, ...]] = ("real", "bits")
 
 
 class PersistentCD(_Likelihood):
@@ -85,6 +86,7 @@ class ReplaySGLD(_Likelihood):
     """
 
     method: ClassVar[str] = "PersistentCD"
+    takes: ClassVar[tuple[str, ...]] = ("real",)
     kind: Literal["replay_sgld"] = "replay_sgld"
     num_steps: Count = 20
     """Langevin steps of each walker that moves, per training step."""
@@ -128,6 +130,7 @@ class ImprovedCD(_Likelihood):
     """
 
     method: ClassVar[str] = "ImprovedCD"
+    takes: ClassVar[tuple[str, ...]] = ("real",)
     kind: Literal["improved_cd"] = "improved_cd"
     num_steps: Count = 20
     """Langevin steps of each walker per training step."""
@@ -187,12 +190,16 @@ class Jarzynski(_Likelihood):
 
 
 class ExactLikelihood(_Likelihood):
-    """Exact maximum likelihood by quadrature, for data of one or two numbers: the yardstick of all others."""
+    """Exact maximum likelihood by quadrature in the plane, or by the sum over a machine's smaller layer.
+
+    The yardstick of all others: for data of one or two numbers, and for machines with a layer of at most 16 units.
+    """
 
     method: ClassVar[str] = "ExactLikelihood"
     kind: Literal["exact_likelihood"] = "exact_likelihood"
-    points: Annotated[int, Number, Field(ge=10, le=1000)] = 100
-    """Nodes of the grid along each axis; its box holds the data and half of their range around them."""
+    points: Annotated[int, Number, Field(ge=10, le=1000)] | None = None
+    """Nodes of the grid along each axis, real data only; null takes 100. Its box holds the data and half of their range
+    around them."""
 
 
 def _check_buffer(rule: Any) -> None:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from energax import data
-from energax.core import AbstractClassifierEnergy, AbstractEnergy, Chains, GeometricPath, Key
+from energax.core import AbstractClassifierEnergy, AbstractEnergy, Chains, Key
 from energax.evaluation import (
     best_kernel_kl,
     c2st,
@@ -22,6 +22,7 @@ from energax.evaluation import (
     detect,
     energy_values,
     fit_baselines,
+    fit_bit_baselines,
     fit_classifier_features,
     grid_log_z,
     held_out,
@@ -35,7 +36,7 @@ from energax.evaluation import (
 from energax.free_energy import AISResult, Bracket, ais, bracket, reverse_ais
 from energax.numerics.resampling import systematic
 from energax.objectives import JarzynskiState, Walkers
-from energax.samplers import HMC, MALA, Draws, init_chains, sample, warm_up
+from energax.samplers import HMC, MALA, BlockGibbs, Draws, advance, init_chains, sample, warm_up
 from energax.training import TrainState
 
 from .build import Problem, toy_density
@@ -46,6 +47,7 @@ TARGET = {"MALA": 0.574, "HMC": 0.65}
 """Acceptance that the step size is warmed up to, by kernel."""
 _SHOWN = 400  # samples, data and energies kept for the figures
 
+Kernel = MALA | HMC | BlockGibbs
 Parts = tuple[dict[str, Any], dict[str, np.ndarray]]
 
 
@@ -57,9 +59,14 @@ class LogZ(NamedTuple):
     bracket: Bracket | None
 
 
-def tuned_sampler(problem: Problem, state: TrainState) -> MALA | HMC:
-    """The kernel to measure with: the recipe's, at its trained step size; MALA where the recipe's has no test."""
-    config = problem.config.sampler
+def tuned_sampler(problem: Problem, state: TrainState) -> Kernel:
+    """The kernel to measure with: the recipe's, at its trained step size; MALA where the recipe's has no test.
+
+    Of a machine it is block Gibbs, whatever trained it.
+    """
+    config: Any = problem.config.sampler
+    if problem.config.is_of_bits:
+        return BlockGibbs()
     steps = [getattr(objective, "log_step", None) for objective in _carried(state)]
     step = next((float(jnp.exp(value)) for value in steps if value is not None), config.step_size)
     return HMC(step, config.num_leapfrog) if config.kind == "hmc" else MALA(step)
@@ -91,9 +98,9 @@ def _carried(state: TrainState) -> list[Any]:
     return found
 
 
-def log_z_forward(key: Key, problem: Problem, energy: AbstractEnergy, sampler: MALA | HMC) -> list[AISResult]:
+def log_z_forward(key: Key, problem: Problem, energy: AbstractEnergy, sampler: Kernel) -> list[AISResult]:
     """One forward run for each schedule length of the recipe."""
-    evaluation, path = problem.config.evaluation, GeometricPath(problem.base, energy)
+    evaluation, path = problem.config.evaluation, problem.path(energy)
     keys = jax.random.split(key, len(evaluation.ais_temperatures))
     return [
         ais(k, path, sampler, num_chains=evaluation.ais_chains, num_temperatures=num)
@@ -102,20 +109,22 @@ def log_z_forward(key: Key, problem: Problem, energy: AbstractEnergy, sampler: M
 
 
 def warm_chains(
-    key: Key, problem: Problem, energy: AbstractEnergy, sampler: MALA | HMC, starts: jax.Array
-) -> tuple[MALA | HMC, Chains]:
+    key: Key, problem: Problem, energy: AbstractEnergy, sampler: Kernel, starts: jax.Array
+) -> tuple[Kernel, Chains]:
     """Burn-in with an adapting step from `starts` (repeated if too few) -> (the kernel, its step frozen; chains)."""
     evaluation = problem.config.evaluation
     rows = jnp.arange(evaluation.chains) % starts.shape[0]
     chains = init_chains(sampler, energy, starts[rows])
     if not evaluation.burn_in:
         return sampler, chains
+    if isinstance(sampler, BlockGibbs):
+        return sampler, advance(key, sampler, energy, chains, evaluation.burn_in)[0]
     return warm_up(key, sampler, energy, chains, evaluation.burn_in, TARGET[type(sampler).__name__])
 
 
 def draw_chains(
-    key: Key, problem: Problem, energy: AbstractEnergy, sampler: MALA | HMC, starts: jax.Array
-) -> tuple[MALA | HMC, Draws]:
+    key: Key, problem: Problem, energy: AbstractEnergy, sampler: Kernel, starts: jax.Array
+) -> tuple[Kernel, Draws]:
     """Warm chains, then their draws, enough for a diagnosis."""
     evaluation = problem.config.evaluation
     tune, run = jax.random.split(key)
@@ -145,12 +154,12 @@ def measure_chains(problem: Problem, draws: Draws) -> Parts:
 
 
 def log_z_both(
-    key: Key, problem: Problem, energy: AbstractEnergy, sampler: MALA | HMC, forward: list[AISResult], draws: Draws
+    key: Key, problem: Problem, energy: AbstractEnergy, sampler: Kernel, forward: list[AISResult], draws: Draws
 ) -> LogZ:
     """Reverse runs from the ends of the chains along the forward runs' schedules, and the bracket."""
     if not problem.config.evaluation.reverse:
         return LogZ(forward, [], None)
-    path = GeometricPath(problem.base, energy)
+    path = problem.path(energy)
     ends = draws.x[: problem.config.evaluation.ais_chains, -1]
     keys = jax.random.split(key, len(forward))
     reverse = [
@@ -214,6 +223,8 @@ def noisy(problem: Problem, x: np.ndarray, seed: int) -> np.ndarray:
 def baselines(problem: Problem) -> dict[str, Any]:
     """The recipe's baselines, fitted to the training data under the same noise."""
     wanted, config = problem.config.evaluation.baselines, problem.config
+    if config.is_of_bits:
+        return fit_bit_baselines(problem.train.flat(), seed=config.seed, names=wanted)
     return fit_baselines(problem.train.flat(), noise=config.data.noise, seed=config.seed, names=wanted)
 
 

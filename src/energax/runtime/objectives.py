@@ -4,6 +4,13 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
+from .bit_rules import (
+    ConcreteScore,
+    DiscreteEnergyDiscrepancy,
+    MinimumProbabilityFlow,
+    Pseudolikelihood,
+    RatioMatching,
+)
 from .fields import Rule
 from .likelihood_rules import (
     ContrastiveDivergence,
@@ -58,6 +65,11 @@ _Rules = (
     | EnergyDiscrepancy
     | KernelStein
     | LearnedStein
+    | Pseudolikelihood
+    | RatioMatching
+    | MinimumProbabilityFlow
+    | ConcreteScore
+    | DiscreteEnergyDiscrepancy
     | JEM
 )
 Objective = Annotated[_Rules, Field(discriminator="kind")]

@@ -76,7 +76,17 @@ class ResNetEnergy(_ImageEnergy):
     kind: Literal["resnet"] = "resnet"
 
 
-Energy = Annotated[MlpEnergy | ConvEnergy | ResNetEnergy, Field(discriminator="kind")]
+class RbmEnergy(Group):
+    """A restricted Boltzmann machine of bits, the energy of its visible layer; they start at the data's base rates."""
+
+    kind: Literal["rbm"] = "rbm"
+    hidden: Annotated[int, Number, Field(ge=1, le=65536)] = 16
+    """Hidden units. With 16 or fewer log Z is exact, a sum over their states."""
+    weight_scale: Positive = 0.01
+    """Standard deviation of the weights at step 0, in nats."""
+
+
+Energy = Annotated[MlpEnergy | ConvEnergy | ResNetEnergy | RbmEnergy, Field(discriminator="kind")]
 
 
 # ---- sampler ---------------------------------------------------------------------------------------------------------
@@ -111,7 +121,21 @@ class Hmc(_Sampler):
     """As MALA's."""
 
 
-Sampler = Annotated[Ula | Mala | Hmc, Field(discriminator="kind")]
+class BlockGibbs(Group):
+    """Block Gibbs: all hidden units given the visible ones, then the visible ones given them. Machines only."""
+
+    kind: Literal["block_gibbs"] = "block_gibbs"
+
+
+class GibbsWithGradients(Group):
+    """Gibbs with gradients: one bit a step, chosen by what the gradient says that every change would gain."""
+
+    kind: Literal["gibbs_with_gradients"] = "gibbs_with_gradients"
+
+
+Sampler = Annotated[Ula | Mala | Hmc | BlockGibbs | GibbsWithGradients, Field(discriminator="kind")]
+BIT_SAMPLERS = ("block_gibbs", "gibbs_with_gradients")
+SAMPLERS = ("ula", "mala", "hmc", *BIT_SAMPLERS)
 
 
 # ---- optimizer -------------------------------------------------------------------------------------------------------

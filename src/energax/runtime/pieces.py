@@ -10,18 +10,24 @@ import optax
 
 from energax import data
 from energax.core import AbstractSampler, ConfigError
-from energax.energies import Gaussian, GaussianMixture
+from energax.energies import Gaussian, GaussianMixture, IndependentBits
 from energax.networks import MLP, ConvNet, Decode, ResNet
 from energax.samplers import HMC, MALA, ULA
 from energax.training import damping
 
+from .bits import build_kernel
 from .schema import Config
 
 
-def build_base(config: Config, z: np.ndarray) -> Gaussian | GaussianMixture:
-    """The density that annealing and chains start from; also the model's tail, unless the recipe says `base: none`."""
+def build_base(config: Config, z: np.ndarray) -> Gaussian | GaussianMixture | IndependentBits:
+    """The density that annealing and chains start from; also the model's tail, unless the recipe says `base: none`.
+
+    Of bits it is the base rates of the training data.
+    """
     dim = z.shape[1]
     energy = config.energy
+    if energy.kind == "rbm":
+        return IndependentBits.of_data(jnp.asarray(z, jnp.float32))
     if energy.base == "mixture":
         from sklearn.mixture import GaussianMixture as Fit
 
@@ -42,6 +48,7 @@ def build_net(config: Config, train: data.Dataset, *, out_size: int | None = Non
         extra: Numbers that a dense network sees beside x.
     """
     energy, key = config.energy, jax.random.fold_in(jax.random.key(config.seed), 1)
+    assert energy.kind != "rbm"
     if energy.kind == "mlp":
         return MLP(train.dim + extra, energy.width, energy.depth, out_size=out_size, activation=energy.activation,
                    fourier=energy.fourier, fourier_scale=energy.fourier_scale, key=key)  # fmt: skip
@@ -74,6 +81,8 @@ def build_sampler(config: Config) -> AbstractSampler:
         return ULA(sampler.step_size)
     if sampler.kind == "mala":
         return MALA(sampler.step_size)
+    if sampler.kind != "hmc":
+        return build_kernel(config)
     return HMC(sampler.step_size, sampler.num_leapfrog)
 
 

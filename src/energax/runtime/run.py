@@ -15,6 +15,7 @@ from energax.training import TrainState
 
 from . import checkpoint
 from .alarms import Watchdog
+from .along import between_calls
 from .assess import assess
 from .build import Problem, build
 from .config import read
@@ -140,7 +141,7 @@ def _train(folder: Path, problem: Problem, state: TrainState, meta: dict[str, An
     if int(state.step) >= training.steps:
         return state
     tracker = Tracker(folder, tensorboard=problem.config.tracking.tensorboard, resume_from=int(state.step))
-    between = Between(problem.held_out_gap())
+    between = Between(between_calls(problem))
     recorder = Record(tracker, folder, display, training.log_every, extra=between.last)
     known = meta.get("watchdog")
     watchdog = Watchdog(Settings.for_run(training.steps)) if known is None else Watchdog.from_dict(known)

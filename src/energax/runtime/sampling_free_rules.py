@@ -96,9 +96,10 @@ class AnnealedDenoising(_SamplingFree):
 
 
 class NoiseContrastive(_SamplingFree):
-    """Noise-contrastive estimation: tell data from draws of the base; log Z is learned with the network's last bias."""
+    """Noise-contrastive estimation: tell data from draws of the base; log Z is learned in a constant of it."""
 
     method: ClassVar[str] = "NoiseContrastive"
+    takes: ClassVar[tuple[str, ...]] = ("real", "bits")
     kind: Literal["nce"] = "nce"
     ratio: Count = 4
     """Draws of the base a datum."""
@@ -108,6 +109,7 @@ class RankingNoiseContrastive(_SamplingFree):
     """Ranking noise-contrastive estimation (InfoNCE): name the datum among draws of the base."""
 
     method: ClassVar[str] = "RankingNoiseContrastive"
+    takes: ClassVar[tuple[str, ...]] = ("real", "bits")
     kind: Literal["ranking_nce"] = "ranking_nce"
     ratio: Count = 4
     """Draws of the base a datum."""
@@ -143,9 +145,10 @@ class TelescopingNoiseContrastive(_SamplingFree):
 
 
 class SelfNormalised(_SamplingFree):
-    """Self-normalised likelihood: a bound by draws of the base, with log Z learned in the network's last bias."""
+    """Self-normalised likelihood: a bound by draws of the base, with log Z learned in a constant of it."""
 
     method: ClassVar[str] = "SelfNormalisedLikelihood"
+    takes: ClassVar[tuple[str, ...]] = ("real", "bits")
     kind: Literal["self_normalised"] = "self_normalised"
     ratio: Count = 4
     """Draws of the base a datum."""

@@ -5,7 +5,7 @@ Nothing in here is a name that could be imported: each kind, activation, set and
 """
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,12 +13,18 @@ from energax.errors import did_you_mean
 
 from .fields import Count, CountOrNone, Group, HalfOpenUnit, NonNegative, Number, OpenUnit
 from .objectives import Objective, rules
-from .parts import Adam, Energy, Mala, Optimizer, Sampler
+from .parts import BIT_SAMPLERS, SAMPLERS, Adam, Energy, Mala, Optimizer, Sampler
+from .refusals import shown
 
 TOYS = ("moons", "rings", "checkerboard", "gaussians25", "pinwheel", "swissroll", "spirals", "mixture")
 IMAGES = ("digits", "mnist5k", "mnist", "fashion-mnist", "patches")
 TABLES = ("wine", "breast-cancer", "iris", "diabetes")
-DATA_NAMES = (*IMAGES, *TABLES, *TOYS)
+PATTERNS = ("bars-and-stripes",)
+DATA_NAMES = (*IMAGES, *TABLES, *TOYS, *PATTERNS)
+Baseline = Literal["gaussian", "gmm10", "kde", "bits", "bmm10"]
+DENSITIES: tuple[Baseline, ...] = ("gaussian", "gmm10", "kde")
+LAWS: tuple[Baseline, ...] = ("bits", "bmm10")
+"""Baselines of real numbers, and of bits."""
 IMAGE_SHIFTS = ("upside-down", "shuffled-pixels", "inverted")
 Shift = Literal[
     "upside-down", "blends", "gaussian-fit", "uniform", "shuffled-pixels", "inverted", "shuffled-columns", "left-out"
@@ -35,7 +41,7 @@ class DataOptions(Group):
     layout: Literal["flat", "image"] | None = None
     """Shape of one image: `flat` is [height * width], `image` is [height, width, channels]. Image sets only."""
     n_train: Count | None = None
-    """How many samples are drawn before the held-out part is cut off. Toys and `patches` only."""
+    """How many samples are drawn before the held-out part is cut off. Toys, patterns and `patches` only."""
     dim: Annotated[int, Number, Field(ge=1, le=4096)] | None = None
     """Dimension of the space. `mixture` only."""
     classes: tuple[CountOrNone, ...] | None = None
@@ -55,7 +61,7 @@ def options_taken(name: str) -> frozenset[str]:
     taken = set()
     if name in IMAGES or _is_path(name):
         taken.add("layout")
-    if name in TOYS or name == "patches":
+    if name in (*TOYS, *PATTERNS) or name == "patches":
         taken.add("n_train")
     if name == "mixture":
         taken.add("dim")
@@ -78,6 +84,8 @@ class Data(Group):
     """Fraction of the rows that training never sees."""
     noise: NonNegative = 0.0
     """Standard deviation of the Gaussian noise that makes grey levels a density, in the units of x; 0 for none."""
+    threshold: Annotated[float, Number] | None = None
+    """Bits are made of the data: 1 above it, else 0. For an energy of bits, which needs it; null keeps real numbers."""
     whiten: Literal["full", "diagonal", "none"] = "none"
     """Coordinates of the model: z = L^-1 (x - mean), with L L^T the training covariance (or its diagonal) + noise^2."""
 
@@ -154,8 +162,9 @@ class Evaluation(Group):
     """Whether to anneal back from the ends of chains too, the other side of the bracket on log Z."""
     ood: tuple[Shift, ...] = ("gaussian-fit",)
     """Sets that are not the data, to be told from it by the energy."""
-    baselines: tuple[Literal["gaussian", "gmm10", "kde"], ...] = ("gaussian", "gmm10", "kde")
-    """Densities fitted to the same training data and scored beside the model."""
+    baselines: tuple[Baseline, ...] = DENSITIES
+    """Densities fitted to the same training data and scored beside the model; of bits: independent ones (`bits`) and a
+    mixture of ten such (`bmm10`)."""
     grid: Annotated[int, Number, Field(ge=0, le=4000)] = 0
     """Points a side of the quadrature grid for 2-D models; 0 for none."""
 
@@ -202,6 +211,23 @@ class Config(Group):
     """Folder that holds the run folders."""
     tracking: Tracking = Tracking()
 
+    @property
+    def is_of_bits(self) -> bool:
+        """Whether the model is one of bits, and not of real numbers."""
+        return self.energy.kind == "rbm"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_bits(cls, values: Any) -> Any:
+        """Where the energy is one of bits, its own sampler and baselines are meant if none are named."""
+        energy = values.get("energy") if isinstance(values, dict) else None
+        if not isinstance(energy, dict) or energy.get("kind") != "rbm":
+            return values
+        found = {"sampler": {"kind": "block_gibbs"}, **values}
+        if isinstance(found.get("evaluation", {}), dict):
+            found["evaluation"] = {"baselines": LAWS, **found.get("evaluation", {})}
+        return found
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         if not _NAME.fullmatch(self.name):
@@ -213,6 +239,7 @@ class Config(Group):
                 f"optimizer.warmup must be < training.steps ({self.training.steps}); got {self.optimizer.warmup}"
             )
         self._energy_fits_data()
+        self._bits_are_bits()
         self._evaluation_fits_data()
         self._objective_fits()
         return self
@@ -231,8 +258,35 @@ class Config(Group):
                 f"objective.kind must not be jem for {self.data.name!r}, which has no labels; got {kind!r}"
             )
 
+    def _bits_are_bits(self) -> None:
+        """An energy of bits and data, sampler, rule and baselines of bits go together, and so do those of reals."""
+        kind, what = self.energy.kind, "bits" if self.is_of_bits else "real"
+        if self.is_of_bits != (self.data.threshold is not None):
+            must = "be a number, above which a value is 1," if self.is_of_bits else "be null"
+            raise ValueError(f"data.threshold must {must} for energy.kind {kind}; got {shown(self.data.threshold)}")
+        if self.is_of_bits and (self.data.noise or self.data.whiten != "none"):
+            got = f"noise {self.data.noise:g} and whiten {self.data.whiten}"
+            raise ValueError(f"data.noise must be 0 and data.whiten none for energy.kind {kind}; got {got}")
+        samplers = [name for name in SAMPLERS if (name in BIT_SAMPLERS) == self.is_of_bits]
+        if self.sampler.kind not in samplers:
+            listed = ", ".join(samplers)
+            raise ValueError(f"sampler.kind must be one of {listed} for energy.kind {kind}; got {self.sampler.kind!r}")
+        known = [name for name, rule in rules().items() if what in rule.takes]
+        if self.objective.kind not in known:
+            raise ValueError(
+                f"objective.kind must be a rule for {'bits' if self.is_of_bits else 'real numbers'}, since energy.kind "
+                f"is {kind}: one of {', '.join(known)}; got {self.objective.kind!r}"
+            )
+        points = getattr(self.objective, "points", None)
+        if self.is_of_bits and points is not None:
+            raise ValueError(f"objective.points must be null for energy.kind {kind}; got {points}")
+        for name in self.evaluation.baselines:
+            if (name in LAWS) != self.is_of_bits:
+                some = ", ".join(LAWS if self.is_of_bits else DENSITIES)
+                raise ValueError(f"evaluation.baselines must be of {some} for energy.kind {kind}; got {name!r}")
+
     def _energy_fits_data(self) -> None:
-        if self.energy.kind == "mlp":
+        if self.energy.kind in ("mlp", "rbm"):
             return
         if not (self.data.name in IMAGES or self.data.is_path):
             raise ValueError(
@@ -241,7 +295,7 @@ class Config(Group):
 
     def _evaluation_fits_data(self) -> None:
         if not self.data.is_path:
-            images = self.data.name in IMAGES
+            images = self.data.name in (*IMAGES, *PATTERNS)
             foreign = ("shuffled-columns",) if images else IMAGE_SHIFTS
             kind = "images, no columns" if images else "no images"
             for name in self.evaluation.ood:

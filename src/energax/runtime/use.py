@@ -7,12 +7,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from energax.core import GeometricPath, Key, checks
+from energax.core import Key, checks
+from energax.energies import BernoulliRBM
 from energax.free_energy import resample
-from energax.samplers import sample as run_chains
+from energax.samplers import BlockGibbs, sample as run_chains
 
 from . import measure
 from .assess import known_log_z, write_arrays
+from .bits import kernels
 from .build import Problem
 from .display import Display, QuietDisplay
 from .models import Draw, Model, continuous
@@ -85,10 +87,14 @@ def trained(folder: Path, *, display: Display | None = None) -> Model:
         problem.config.evaluation,
         measure.walkers(state),
     )
-    first = type(sampler).__name__.lower()
-    usual = continuous(float(sampler.step_size))
     energy = problem.energy(state)
     exact, how = known_log_z(problem, state), "closed form of the base"
+    if isinstance(energy, BernoulliRBM):
+        usual, how = kernels(energy), "sum over the smaller layer"
+    else:
+        assert not isinstance(sampler, BlockGibbs)
+        usual = continuous(float(sampler.step_size))
+        usual = {(first := type(sampler).__name__.lower()): sampler} | {k: v for k, v in usual.items() if k != first}
     if exact is None:
         exact, how = (
             measure.measure_plane(problem, energy)[0].get("density2d", {}).get("log_z_grid"),
@@ -105,8 +111,8 @@ def trained(folder: Path, *, display: Display | None = None) -> Model:
     return Model(
         name=folder.name,
         title=f"{problem.config.name}, step {int(state.step):,}",
-        path=GeometricPath(problem.base, energy),
-        kernels={first: sampler} | {name: kernel for name, kernel in usual.items() if name != first},
+        path=problem.path(energy),
+        kernels=usual,
         exact=exact,
         how=how if exact is not None else "",
         draw=None if starts is None else draws(starts),

@@ -5,12 +5,10 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Scalar
 
 from energax.core import AbstractEnergy, Key
 from energax.data import load
-from energax.energies import BernoulliRBM, IndependentBits, SelfNormalised, rbm_exact, rbm_samples
-from energax.energies.enumeration import state_blocks
+from energax.energies import BernoulliRBM, IndependentBits, SelfNormalised, rbm_exact, rbm_log_z, rbm_samples
 from energax.samplers import BITS, BlockGibbs
 
 from ..problem import Problem, Seen
@@ -25,12 +23,6 @@ def look(energy: AbstractEnergy, seed: int) -> Seen:
     assert isinstance(bare, BernoulliRBM)
     log_z = rbm_exact(bare).log_z - shift
     return Seen((log_z, log_z), None, None, np.asarray(rbm_samples(jax.random.key(seed), bare, DRAWS)))
-
-
-def log_z(energy: BernoulliRBM) -> Scalar:
-    """The sum over the hidden layer, to be differentiated."""
-    hidden = jnp.asarray(np.concatenate(list(state_blocks(HIDDEN, 0.0, 1.0))), energy.weights.dtype)
-    return jax.nn.logsumexp(-jax.vmap(energy.hidden_free_energy)(hidden))
 
 
 def make(seed: int) -> Problem:
@@ -52,7 +44,7 @@ def make(seed: int) -> Problem:
         kernel=BlockGibbs(),
         look=look,
         sites=BITS,
-        log_z=log_z,
+        log_z=rbm_log_z,
         budget=4_000_000,
         rate=1e-2,
         limit_steps=2000,
