@@ -110,6 +110,9 @@ def test_settings_of_a_recipe_are_taken_and_wrong_ones_refused():
         quick("ncee").fit(X)
     with pytest.raises(ConfigError, match="num_chains is no key"):
         quick("nce", settings={"objective.num_chains": 3}).fit(X)
+    bits = {"energy.kind": "rbm", "data.threshold": 0.0, "data.whiten": "none", "sampler.kind": "block_gibbs"}
+    with pytest.raises(ConfigError, match=r"energy.kind to a network, of real numbers; got 'rbm'"):
+        quick("nce", settings={**bits, "evaluation.baselines": ["bits"]}).fit(X)
     with pytest.raises(ConfigError, match="no labels"):
         quick("jem").fit(np.arange(6.0)[:, None])
 

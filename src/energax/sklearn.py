@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from energax.core import AbstractEnergy, DivergenceError, checks
+from energax.core import AbstractEnergy, ConfigError, DivergenceError, checks
 from energax.data import Dataset
 from energax.evaluation import energy_values
 from energax.free_energy import resample
@@ -166,7 +166,10 @@ class EBM(DensityMixin, BaseEstimator):
         }
         if self.base == "gaussian":
             tree["energy"]["base_scale"] = 1.5
-        return configured(tree, self.settings or {})
+        config = configured(tree, self.settings or {})
+        if config.is_of_bits:
+            raise ConfigError("EBM.settings must leave energy.kind to a network, of real numbers; got 'rbm'.")
+        return config
 
     def _as_data(self, X: np.ndarray) -> tuple[Dataset, Dataset]:
         rows = X.astype(np.float32)

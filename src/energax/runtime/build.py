@@ -119,6 +119,10 @@ def assemble(config: Config, train: data.Dataset, test: data.Dataset, left_out: 
     Raises:
         ConfigError: The parts do not fit each other, or the data.
     """
+    threshold = config.data.threshold
+    if threshold is not None:
+        train, test = binarised(train, threshold), binarised(test, threshold)
+        left_out = None if left_out is None else (left_out > threshold).astype(np.float32)
     flat = train.flat()
     coordinates = data.fit_whitening(flat, _noise_for_whitening(config, flat), config.data.whiten)
     z_train = _noisy(config, coordinates, flat)
@@ -145,8 +149,6 @@ def load_data(config: Config) -> tuple[data.Dataset, data.Dataset, np.ndarray | 
     if config.data.name in (*TOYS, *PATTERNS):
         given["seed"] = config.seed
     whole = data.load(config.data.name, **given)
-    if config.data.threshold is not None:
-        whole = binarised(whole, config.data.threshold)
     left_out = None
     if options.classes is not None:
         if whole.y is None:
