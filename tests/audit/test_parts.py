@@ -14,7 +14,7 @@ from energax.audit.method import BATCH
 from energax.audit.methods import kernel_density
 from energax.audit.problems import two_modes_50d
 from energax.core import FunctionEnergy
-from energax.energies import SelfNormalised, quadrature_exact, rbm_exact
+from energax.energies import SelfNormalised, quadrature_exact, rbm_exact, rbm_log_z
 from energax.evaluation import energy_values
 
 MARKED = FunctionEnergy(lambda x: 0.5 * jnp.sum(x**2) + 0.0 * jax.lax.lgamma(1.0 + jnp.sum(x**2)))
