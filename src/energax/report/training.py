@@ -63,7 +63,7 @@ def what_leads(rows: Rows) -> str:
             "the rule. Read the loss with what is said below it."
         )
     if _has(rows, "log_likelihood"):
-        if _has(rows, "log_z_error"):
+        if _has(rows, "gap"):  # a rule that sums over all states has no walkers, and no gap
             return (
                 "The auditors' log-likelihood comes first: it tells how training goes. The loss is no progress signal."
             )
