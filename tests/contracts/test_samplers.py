@@ -216,6 +216,16 @@ def test_a_row_is_refused_where_one_number_is_asked(name):
                 dataclasses.replace(sampler, **{field.name: jnp.full(3, 0.5)})
 
 
+def test_chains_begin_alike_alone_and_inside_a_program():
+    sampler, energy, xs = case("mala")
+    alone = init_chains(sampler, energy, xs)
+    inside = jax.jit(lambda xs: init_chains(sampler, energy, xs))(xs)
+    mapped = jax.vmap(lambda xs: init_chains(sampler, energy, xs))(xs[None])
+    for one, two, three in zip(*map(jax.tree.leaves, (alone, inside, mapped)), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5)
+        np.testing.assert_allclose(one, three[0], rtol=1e-5)
+
+
 def test_refuses_at_the_door():
     sampler, energy, xs = case("mala")
     chains = init_chains(sampler, energy, xs)
