@@ -23,7 +23,7 @@ def test_step_zero_is_the_base_exactly_and_then_learns(name, key):
     xs = jax.random.normal(key, (6, 16))
     np.testing.assert_array_equal(jax.vmap(energy)(xs), jax.vmap(base)(xs))
     slope = eqx.filter_grad(lambda e: jnp.mean(jax.vmap(e)(xs)))(energy)
-    assert float(jnp.abs(slope.net.head.weight if name != "mlp" else slope.net.layers[-1].weight).max()) > 0
+    assert float(jnp.abs(slope.net.head.weight).max()) > 0
 
 
 def test_decoder_puts_pixels_before_the_net_and_leaves_the_base_in_the_chain_coordinates(key):

@@ -22,9 +22,9 @@ def test_mlp_is_its_formula(key):
     net = MLP(3, 5, 2, activation="tanh", zero_last=False, key=key)
     x = jnp.array([0.1, -0.5, 2.0])
     h = x
-    for layer in net.layers[:-1]:
+    for layer in net.layers:
         h = jnp.tanh(layer.weight.T @ h + layer.bias)
-    np.testing.assert_allclose(net(x), net.layers[-1].weight[:, 0] @ h + net.layers[-1].bias[0], rtol=1e-5)
+    np.testing.assert_allclose(net(x), net.head.weight[:, 0] @ h + net.head.bias[0], rtol=1e-5)
 
 
 def test_mlp_is_one_matrix_product_a_layer(key):

@@ -1,4 +1,4 @@
-"""What a recipe's optimiser does: gradients that are gathered over steps, and rates by the number of updates."""
+"""What a recipe's pieces do: gradients gathered over steps, rates by the number of updates, a network in bfloat16."""
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +7,11 @@ import optax
 import pytest
 
 from energax.errors import ConfigError
+from energax.networks import Bfloat16
+from energax.runtime.build import build
 from energax.runtime.config import resolve
 from energax.runtime.pieces import build_optimizer, build_rate
+from energax.training import run_steps
 
 GRADIENTS = np.random.default_rng(0).standard_normal((8, 3)).astype(np.float32)
 
@@ -50,3 +53,18 @@ def test_a_rate_rises_and_falls_by_updates():
 def test_nothing_gathered_is_refused():
     with pytest.raises(ConfigError, match=r"optimizer\.accumulate must be .*; got 0"):
         resolve("moons-pcd", ["optimizer.accumulate=0"])
+
+
+@pytest.mark.parametrize("recipe", ["moons-dsm", "moons-pcd"])
+def test_a_recipe_in_bfloat16_trains_float32_weights(recipe):
+    words = ["energy.precision=bfloat16", "training.steps=4", "training.batch_size=16"]
+    problem = build(resolve(recipe, words))
+    state = problem.initial_state()
+    net = state.model.net
+    assert isinstance(net, Bfloat16)
+    batches = {name: np.stack([rows, rows]) for name, rows in problem.stream.batch(0).items()}
+    after, metrics = run_steps(problem.trainer, state, batches)
+    assert not np.asarray(metrics["rejected"]).any()
+    new = after.model.net.net
+    assert float(jnp.abs(new.head.weight - net.net.head.weight).max()) > 0.0
+    assert {leaf.dtype for leaf in jax.tree.leaves(new.layers)} == {jnp.dtype(jnp.float32)}

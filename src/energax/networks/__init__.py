@@ -1,6 +1,7 @@
 """Plain networks: one sample in, a scalar or a vector out; no energies in sight."""
 
 from .activations import ACTIVATIONS as ACTIVATIONS, activation as activation, silu as silu
+from .bfloat16 import Bfloat16 as Bfloat16
 from .conv import Conv as Conv, ConvNet as ConvNet
 from .convolution import conv as conv
 from .decode import Decode as Decode

@@ -39,7 +39,7 @@ class Conv(eqx.Module):
         self.stride = stride
 
     def __call__(self, x: Float[Array, "height width c_in"]) -> Float[Array, "rows cols c_out"]:
-        return conv(x, self.weight, self.stride) + self.bias[None, None, :]
+        return conv(x.astype(self.weight.dtype), self.weight, self.stride) + self.bias[None, None, :]
 
 
 def image_sizes(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int]:

@@ -36,7 +36,7 @@ class Dense(eqx.Module):
         self.bias = limit * jax.random.uniform(biases, (out_size,), minval=-1.0, maxval=1.0)
 
     def __call__(self, x: Float[Array, "... fan_in"]) -> Float[Array, "... fan_out"]:
-        return x @ self.weight + self.bias
+        return x.astype(self.weight.dtype) @ self.weight + self.bias
 
 
 class FourierFeatures(eqx.Module):
@@ -99,6 +99,7 @@ class MLP(eqx.Module):
     """
 
     layers: tuple[Dense, ...]
+    head: Dense
     features: FourierFeatures | None
     activation: str = eqx.field(static=True)
     in_size: int = eqx.field(static=True)
@@ -132,7 +133,7 @@ class MLP(eqx.Module):
         gains = [1.0] + [2.0] * (depth - 1)
         hidden = [Dense(a, b, g, key=k) for a, b, g, k in zip(sizes[:-1], sizes[1:], gains, keys[:-1], strict=True)]
         head = Dense(width, 1 if out_size is None else out_size, 0.0 if zero_last else 1.0, key=keys[-1])
-        self.layers = (*hidden, head)
+        self.layers, self.head = tuple(hidden), head
         self.activation, self.in_size, self.out_size = activation, in_size, out_size
 
     def __call__(self, x: Float[Array, " dim"]) -> Float[Array, "..."]:
@@ -141,7 +142,7 @@ class MLP(eqx.Module):
             raise ValueError(f"MLP: x must be ONE sample of shape ({self.in_size},); got shape {x.shape}.")
         act = named("MLP", self.activation)
         hidden = x if self.features is None else self.features(x)
-        for layer in self.layers[:-1]:
+        for layer in self.layers:
             hidden = act(layer(hidden))
-        out = self.layers[-1](hidden)
+        out = self.head(hidden)
         return out[0] if self.out_size is None else out

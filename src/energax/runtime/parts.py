@@ -28,6 +28,8 @@ class _Energy(Group):
     """What every network energy has: the base that makes it normalisable, and a smooth activation."""
 
     activation: Literal["silu", "softplus", "tanh", "gelu"] = "silu"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What the network's body computes in; weights, head and energies stay float32. For large nets on GPUs."""
     base: Literal["gaussian", "mixture", "none"] = "gaussian"
     """The term beside the network, whose last layer starts at zero: at step 0 the model is this density exactly."""
     base_scale: Positive | None = None

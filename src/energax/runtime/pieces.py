@@ -11,7 +11,7 @@ import optax
 from energax import data
 from energax.core import AbstractSampler, ConfigError
 from energax.energies import Gaussian, GaussianMixture, IndependentBits
-from energax.networks import MLP, ConvNet, Decode, ResNet
+from energax.networks import MLP, Bfloat16, ConvNet, Decode, ResNet
 from energax.samplers import HMC, MALA, ULA
 from energax.training import damping
 
@@ -49,12 +49,14 @@ def build_net(config: Config, train: data.Dataset, *, out_size: int | None = Non
     """
     energy, key = config.energy, jax.random.fold_in(jax.random.key(config.seed), 1)
     assert energy.kind != "rbm"
+    net: MLP | ConvNet | ResNet
     if energy.kind == "mlp":
-        return MLP(train.dim + extra, energy.width, energy.depth, out_size=out_size, activation=energy.activation,
-                   fourier=energy.fourier, fourier_scale=energy.fourier_scale, key=key)  # fmt: skip
-    shape = _image_shape(train)
-    make = ConvNet if energy.kind == "conv" else ResNet
-    return make(shape, energy.channels, out_size=out_size, activation=energy.activation, key=key)
+        net = MLP(train.dim + extra, energy.width, energy.depth, out_size=out_size, activation=energy.activation,
+                  fourier=energy.fourier, fourier_scale=energy.fourier_scale, key=key)  # fmt: skip
+    else:
+        make = ConvNet if energy.kind == "conv" else ResNet
+        net = make(_image_shape(train), energy.channels, out_size=out_size, activation=energy.activation, key=key)
+    return net if energy.precision == "float32" else Bfloat16(net)
 
 
 def _image_shape(train: data.Dataset) -> tuple[int, int, int]:
