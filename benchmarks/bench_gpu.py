@@ -6,6 +6,7 @@ Wall time, the least of five runs, compilation excluded and given apart. Gradien
 """
 
 import argparse
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 import optax
 
 from energax.energies import DoubleWell, GaussianMixture, NetworkEnergy, standard_normal
-from energax.networks import MLP, ConvNet, Decode
+from energax.networks import MLP, Bfloat16, ConvNet, Decode
 from energax.objectives import DenoisingScoreMatching, PersistentCD
 from energax.samplers import HMC, MALA, ULA, advance, init_chains
 from energax.training import Phase, Trainer, run_steps
@@ -65,19 +66,21 @@ def samplers(num_chains: int) -> None:
 
 
 def training() -> None:
-    """One compiled chunk of training on 28x28 images."""
+    """One compiled chunk of training on 28x28 images, the network in float32 and in bfloat16."""
     decode = Decode(jnp.zeros(784), jnp.ones(784), shape=(28, 28, 1))
-    model = NetworkEnergy(ConvNet((28, 28, 1), (32, 64, 64, 128), key=jax.random.key(0)), standard_normal(784), decode)
+    net = ConvNet((28, 28, 1), (32, 64, 64, 128), key=jax.random.key(0))
+    models = {"": net, "_bf16": Bfloat16(net)}
     rules = {
         "pcd10_conv28": PersistentCD(MALA(1e-2), num_steps=10, num_chains=256),
         "dsm_conv28": DenoisingScoreMatching(0.2),
     }
     chunk = {"x": jax.random.normal(jax.random.key(1), (20, 256, 784))}
-    for name, rule in rules.items():
+    for (name, rule), (suffix, body) in itertools.product(rules.items(), models.items()):
+        model = NetworkEnergy(body, standard_normal(784), decode)
         trainer = Trainer((Phase(rule, optax.adam(1e-4), trains=lambda m: m.net),))
         state = trainer.init(jax.random.key(2), model, {"x": chunk["x"][0]})
         seconds, first = measure(lambda t=trainer, s=state: run_steps(t, s, chunk)[0].step)
-        emit(name, seconds, first, batch=256, steps_per_s=round(20 / seconds, 1))
+        emit(name + suffix, seconds, first, batch=256, steps_per_s=round(20 / seconds, 1))
 
 
 def main() -> None:
