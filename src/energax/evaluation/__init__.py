@@ -1,5 +1,6 @@
 """Arrays to numbers: how good a model, its samples and its chains are; no plots, no files."""
 
+from .adversarial import Adversarial as Adversarial, adversarial_distance as adversarial_distance
 from .analytic import Analytic as Analytic, analytic_targets as analytic_targets
 from .arviz import arviz_plots as arviz_plots, to_arviz as to_arviz
 from .baselines import (
