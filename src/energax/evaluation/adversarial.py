@@ -4,7 +4,7 @@ Source: Rony, Hafemann, Oliveira, Ben Ayed, Sabourin and Granger (2019), Decoupl
     gradient-based L2 adversarial attacks and defenses, arXiv:1811.09600, algorithm 1.
 What differs: the margin between the right class and the best other one in the place of the cross-entropy, whose
 gradient vanishes where a network is sure; the best point found is drawn back by bisection towards x.
-Cost: num_steps gradients a row, and 20 values. Fails by what it is: a bound from above. A model that hides its gradient
+Cost: num_steps gradients a row, and 15 values. Fails by what it is: a bound from above. A model that hides its gradient
 looks safer than it is; another attack may find a nearer point.
 """
 
@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from energax.core import checks
 
 _SHRINK = 0.05  # the paper's gamma
-_BISECTIONS = 20
+_BISECTIONS = 15
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Adversarial:
     Attributes:
         distance: |found - x|, in the units of x, [n]; 0 where the class was wrong before, infinite where nothing was
             found.
-        found: The nearest point of another class, of the shape of the rows; x itself where nothing was found.
+        found: The nearest point of another class, on its boundary to rounding, of the shape of the rows; x itself where
+            nothing was found.
     """
 
     distance: np.ndarray
