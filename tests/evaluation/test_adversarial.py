@@ -33,7 +33,7 @@ def test_a_linear_classifier_has_its_closed_form():
     assert np.all(ratio > 1 - 1e-4)
     assert np.median(ratio) < 1.01
     assert np.mean(ratio < 1.1) > 0.8  # the walk may settle at another plane than the nearest
-    logits = np.asarray(jax.vmap(linear)(jnp.asarray(found.found)))
+    logits = np.array(jax.vmap(linear)(jnp.asarray(found.found)))
     own = logits[np.arange(40), LABELS].copy()
     logits[np.arange(40), LABELS] = -np.inf
     assert np.all(own - logits.max(axis=1) < 1e-4)  # on the boundary or beyond it, to rounding

@@ -4,9 +4,14 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from energax.evaluation.calibration import compare as compare_scalings
+from energax.evaluation.ood import compare as compare_scores, detectors
 from energax.report import write_report
+from energax.report.calibration import write_calibration
+from energax.report.ood import write_ood
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")
@@ -87,6 +92,29 @@ def test_contents_lead_to_their_sections(browser, image_run):
     )
     assert len(targets) >= 10
     assert set(targets) == {"SECTION"}
+
+
+@pytest.fixture(scope="module")
+def sheets(tmp_path_factory):
+    """Pages that are about no run: scores of foreign samples, and calibration."""
+    rng = np.random.default_rng(0)
+    logits, labels = 3.0 * rng.normal(size=(100, 3)), rng.integers(3, size=100)
+    shipped = detectors()
+    scored = compare_scores(shipped, {"logits": logits}, {"odd": {"logits": 0.1 * logits}}, num_bootstrap=10)
+    found, refused = compare_scalings(logits, labels, logits, labels)
+    facts = {"rows_fit": 100, "rows_test": 100}
+    return {
+        "ood": write_ood(tmp_path_factory.mktemp("ood"), scored, shipped, {}, "energax ood")["html"],
+        "calibration": write_calibration(
+            tmp_path_factory.mktemp("calibration"), found, refused, facts, "energax calibrate"
+        )["html"],
+    }
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("which", "figures"), [("ood", 5), ("calibration", 2)])
+def test_a_sheet_in_a_browser(browser, sheets, which, figures, width):
+    assert look(browser, sheets[which], width) >= figures
 
 
 def test_a_planted_overflow_and_a_planted_request_are_caught(browser, tmp_path):

@@ -171,8 +171,8 @@ def _chapters(found: Mapping[str, Calibrated], refused: Mapping[str, str]) -> li
         Chapter(
             "reliability",
             "Accuracy against confidence",
-            "On the dashed line the classifier means what it says; below it, it is too sure. Bars are 95 % intervals, "
-            "grey columns the share of the rows in each bin.",
+            "On the dashed line the classifier means what it says; below it, it is too sure, red where it is so "
+            "beyond chance. Bars are 95 % intervals, grey columns the share of the rows in each bin.",
             panels,
         ),
         Chapter(
