@@ -96,7 +96,7 @@ class AnnealedDenoising(_SamplingFree):
 
 
 class NoiseContrastive(_SamplingFree):
-    """Noise-contrastive estimation: tell data from draws of the base; log Z is learned in a constant of it."""
+    """Noise-contrastive estimation: tell data from draws of the base; log Z is learned too, as a constant."""
 
     method: ClassVar[str] = "NoiseContrastive"
     takes: ClassVar[tuple[str, ...]] = ("real", "bits")
@@ -145,7 +145,7 @@ class TelescopingNoiseContrastive(_SamplingFree):
 
 
 class SelfNormalised(_SamplingFree):
-    """Self-normalised likelihood: a bound by draws of the base, with log Z learned in a constant of it."""
+    """Self-normalised likelihood: a bound by draws of the base, with log Z learned as a constant."""
 
     method: ClassVar[str] = "SelfNormalisedLikelihood"
     takes: ClassVar[tuple[str, ...]] = ("real", "bits")
