@@ -104,6 +104,10 @@ SETTINGS = {
         "64x12 on 8x8 digits as bits", 12, 0.01, pixels, 256,
         optax.warmup_cosine_decay_schedule(1e-3, 0.15, 200, 2000, 5e-3), 512, 8, 2, 2000, 100,
     ),
+    "more": Setting(
+        "64x12 on 8x8 digits as bits, four times the walkers", 12, 0.01, pixels, 256,
+        optax.warmup_cosine_decay_schedule(1e-3, 0.15, 200, 2000, 5e-3), 2048, 16, 2, 2000, 100,
+    ),
 }  # fmt: skip
 REFRESHES = {"never refreshed": (None, 0), "copies drive at once": (100, 0), "copies move first": (100, 100)}
 """(steps between two refreshes, moves of the copies before they drive)."""
