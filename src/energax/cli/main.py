@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import audit, calibrate, certify, data, doctor, logz, measure, ood, physics, recipes, runs, train
+from . import audit, calibrate, certify, data, doctor, gebm, logz, measure, ood, physics, recipes, runs, train
 from .outcome import Guarded
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.command(rich_help_panel=MODELS)(logz.logz)
 app.command(rich_help_panel=MODELS)(measure.report)
 app.command(rich_help_panel=SURE)(ood.ood)
 app.command(rich_help_panel=SURE)(calibrate.calibrate)
+app.command(rich_help_panel=SURE)(gebm.gebm)
 app.add_typer(physics.app, name="physics", rich_help_panel=PHYSICS)
 app.command(rich_help_panel=PHYSICS)(certify.certify)
 app.command(rich_help_panel=LOOKING)(runs.runs)

@@ -75,6 +75,11 @@ def stratified(y: np.ndarray, share: float, rng: np.random.Generator) -> np.ndar
     return chosen
 
 
+def random_half(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A mask over a random half of every class, booleans [nodes]."""
+    return stratified(y, 0.5, rng)
+
+
 def lowest_half(scores: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A mask over the half of every class with the lowest scores, ties at random, booleans [nodes]."""
     chosen = np.zeros(len(y), bool)

@@ -9,7 +9,8 @@ hidden units, dropout 0.5, weight decay 1e-4, patience 50, least gain 1e-3, the 
 What differs: a rate of 1e-2 for 1e-3, up to 1,000 steps, and the validation loss read at every fifth step.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -46,9 +47,9 @@ class Part(NamedTuple):
 
 
 class _Carry(NamedTuple):
-    net: GCN
+    net: Any
     optimiser: optax.OptState
-    best: GCN
+    best: Any
     least: Scalar
     reached: Int[Array, ""]
     step: Int[Array, ""]
@@ -86,7 +87,7 @@ def _part(graph: Graph, whole: Adjacency, inputs: np.ndarray, mask: np.ndarray) 
     sending = np.unique(senders[into])
     nodes = np.flatnonzero(mask)
     rows, columns = np.searchsorted(nodes, receivers[into]), np.searchsorted(sending, senders[into])
-    size, many, edges = _padded(len(nodes)), _padded(len(sending)), _padded(len(rows))
+    size, many, edges = padded(len(nodes)), padded(len(sending)), padded(len(rows))
     adjacency = Adjacency(
         jnp.asarray(np.pad(columns, (0, edges - len(columns)))),
         jnp.asarray(np.pad(rows, (0, edges - len(rows)))),
@@ -95,11 +96,11 @@ def _part(graph: Graph, whole: Adjacency, inputs: np.ndarray, mask: np.ndarray) 
     )
     share = np.pad(np.full(len(nodes), 1.0 / len(nodes), np.float32), (0, size - len(nodes)))
     labels = np.pad(graph.y[nodes], (0, size - len(nodes)))
-    padded = np.pad(inputs[sending], ((0, many - len(sending)), (0, 0)))
-    return Part(jnp.asarray(padded), adjacency, jnp.asarray(labels), jnp.asarray(share))
+    rows_in = np.pad(inputs[sending], ((0, many - len(sending)), (0, 0)))
+    return Part(jnp.asarray(rows_in), adjacency, jnp.asarray(labels), jnp.asarray(share))
 
 
-def _padded(size: int) -> int:
+def padded(size: int) -> int:
     """The next of the sizes 64, 128, 256, ..., from 512 on in steps of a quarter of a power of two."""
     step = max(64, 2 ** (max(size, 1).bit_length() - 3))
     return -(-size // step) * step
@@ -117,16 +118,31 @@ def loss(net: GCN, part: Part, key: Key | None) -> Scalar:
 
 @eqx.filter_jit
 def _train(keys: Key, train: Part, validation: Part, classes: int) -> GCN:
-    return jax.vmap(lambda key: _one(key, train, validation, classes))(keys)
+    def one(key: Key) -> GCN:
+        start, noise = jax.random.split(key)
+        net = GCN(train.inputs.shape[1], WIDTH, classes, key=start)
+        return stopped_early(
+            net, noise, lambda net, key: loss(net, train, key), lambda net: loss(net, validation, None)
+        )
+
+    return jax.vmap(one)(keys)
 
 
-def _one(key: Key, train: Part, validation: Part, classes: int) -> GCN:
-    start, noise = jax.random.split(key)
-    net = GCN(train.inputs.shape[1], WIDTH, classes, key=start)
+def stopped_early(net: Any, noise: Key, loss: Callable[[Any, Key], Scalar], validation: Callable[[Any], Scalar]) -> Any:
+    """The net with the least validation loss on a run of Adam; traced, for one member.
 
-    def step(carry: tuple[GCN, optax.OptState], key: Key) -> tuple[tuple[GCN, optax.OptState], None]:
+    Args:
+        net: A pytree of arrays to train.
+        noise: Draws a key a step.
+        loss: What is minimised, of the net and a key.
+        validation: What stops the run.
+    """
+
+    def step(carry: tuple[Any, optax.OptState], key: Key) -> tuple[tuple[Any, optax.OptState], None]:
         net, optimiser = carry
-        updates, optimiser = _OPTIMISER.update(jax.grad(loss)(net, train, key), optimiser, net)
+        gradient = jax.grad(loss)(net, key)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes integer counters with floats
+            updates, optimiser = _OPTIMISER.update(gradient, optimiser, net)
         return (eqx.apply_updates(net, updates), optimiser), None
 
     def goes_on(carry: _Carry) -> Bool[Array, ""]:
@@ -135,7 +151,7 @@ def _one(key: Key, train: Part, validation: Part, classes: int) -> GCN:
     def look(carry: _Carry) -> _Carry:
         keys = jax.random.split(jax.random.fold_in(noise, carry.step), EVERY)
         (net, optimiser), _ = jax.lax.scan(step, (carry.net, carry.optimiser), keys)
-        now, at = loss(net, validation, None), carry.step + EVERY
+        now, at = validation(net), carry.step + EVERY
         better = now < carry.least - jnp.asarray(GAIN, now.dtype)
         best = jax.tree.map(lambda new, old: jnp.where(better, new, old), net, carry.best)
         least, reached = jnp.where(better, now, carry.least), jnp.where(better, at, carry.reached)

@@ -1,0 +1,1 @@
+"""Networks that are scored, one a file."""

@@ -1,0 +1,1 @@
+"""Methods that score nodes, one a file: what stands here is in the table."""

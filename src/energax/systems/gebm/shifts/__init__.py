@@ -1,0 +1,1 @@
+"""What makes nodes foreign, one a file."""
