@@ -224,46 +224,9 @@ def _curve_panel(study: Study, name: str) -> Panel:
 
 def _node_panels(shift: str, nodes: Mapping[str, Sequence[float]], name: str) -> list[Panel]:
     """Nodes by their place with the energy as colour, and histograms of the three energies."""
-    title = listing.shifts()[shift].TITLE
+    title, stem = listing.shifts()[shift].TITLE, f"{name}-{shift}".replace("_", "-")
     foreign = np.array(nodes["foreign"], bool)
     energies = {level: np.array(nodes[level]) for level in _LEVELS}
-    total = np.sum(list(energies.values()), axis=0)
-    stem = f"{name}-{shift}".replace("_", "-")
-
-    def scatter(figure: Figure) -> None:
-        ax = axes(figure)
-        ranks = np.argsort(np.argsort(total)) / len(total)
-        x, y = np.array(nodes["x"]), np.array(nodes["y"])
-        for chosen, marker, size in ((~foreign, "o", 14), (foreign, "x", 18)):
-            drawn = ax.scatter(
-                x[chosen],
-                y[chosen],
-                c=ranks[chosen],
-                cmap="viridis",
-                vmin=0,
-                vmax=1,
-                marker=marker,
-                s=size,
-                linewidths=0.9,
-            )
-        ax.set_xticks([])
-        ax.set_yticks([])
-        figure.colorbar(drawn, ax=ax, label="energy, by rank")
-
-    def histograms(figure: Figure) -> None:
-        for place, (level, values) in enumerate(energies.items()):
-            ax = figure.add_subplot(1, 3, place + 1)
-            low, high = np.percentile(values, [0.5, 95.0])
-            edges = np.linspace(low, high if high > low else low + 1.0, 26)
-            for chosen, colour, dash, label in ((~foreign, GREEN, "-", "known"), (foreign, RED, DASHES[1], "foreign")):
-                counts = np.histogram(np.clip(values[chosen], edges[0], edges[-1]), bins=edges)[0]
-                ax.stairs(
-                    counts / max(1, chosen.sum()), edges, color=colour, linestyle=dash, linewidth=1.4, label=label
-                )
-            ax.set_title(level)
-            ax.tick_params(labelleft=place == 0)
-        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
-
     medians = ", ".join(
         f"{level} {np.median(values[~foreign]):.3g} known and {np.median(values[foreign]):.3g} foreign"
         for level, values in energies.items()
@@ -273,18 +236,45 @@ def _node_panels(shift: str, nodes: Mapping[str, Sequence[float]], name: str) ->
             f"{stem}-map",
             f"{title}: where the network is unsure",
             "Test nodes by the two main directions of their embeddings; crosses are foreign, yellow is uncertain.",
-            f"Scatter of {len(total)} test nodes coloured by energy; {int(foreign.sum())} of them are foreign.",
-            scatter,
+            f"Scatter of {len(foreign)} test nodes coloured by energy; {int(foreign.sum())} of them are foreign.",
+            lambda figure: _map(figure, nodes, foreign, np.sum(list(energies.values()), axis=0)),
         ),
         draw(
             f"{stem}-energies",
             f"{title}: the three energies",
             "Shares of nodes; what lies beyond the frame is counted in its last bins.",
             f"Histograms of the energies; medians: {medians}.",
-            histograms,
+            lambda figure: _histograms(figure, energies, foreign),
             width=5.6,
         ),
     ]
+
+
+def _map(figure: Figure, nodes: Mapping[str, Sequence[float]], foreign: np.ndarray, total: np.ndarray) -> None:
+    ax = axes(figure)
+    ranks = np.argsort(np.argsort(total)) / len(total)
+    x, y = np.array(nodes["x"]), np.array(nodes["y"])
+    for chosen, marker, size in ((~foreign, "o", 14), (foreign, "x", 18)):
+        drawn = ax.scatter(
+            x[chosen], y[chosen], c=ranks[chosen], cmap="viridis", vmin=0, vmax=1, marker=marker, s=size, linewidths=0.9
+        )
+    ax.set_xticks([])
+    ax.set_yticks([])
+    figure.colorbar(drawn, ax=ax, label="energy, by rank")
+
+
+def _histograms(figure: Figure, energies: Mapping[str, np.ndarray], foreign: np.ndarray) -> None:
+    for place, (level, values) in enumerate(energies.items()):
+        ax = figure.add_subplot(1, 3, place + 1)
+        low, high = np.percentile(values, [0.5, 95.0])
+        edges = np.linspace(low, high if high > low else low + 1.0, 26)
+        for chosen, colour, dash, label in ((~foreign, GREEN, "-", "known"), (foreign, RED, DASHES[1], "foreign")):
+            counts = np.histogram(np.clip(values[chosen], edges[0], edges[-1]), bins=edges)[0]
+            share = counts / max(1, int(chosen.sum()))
+            ax.stairs(share, edges, color=colour, linestyle=dash, linewidth=1.4, label=label)
+        ax.set_title(level)
+        ax.tick_params(labelleft=place == 0)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
 
 
 def _title(study: Study) -> str:

@@ -101,9 +101,8 @@ def _part(graph: Graph, whole: Adjacency, inputs: np.ndarray, mask: np.ndarray) 
 
 
 def padded(size: int) -> int:
-    """The next of the sizes 64, 128, 256, ..., from 512 on in steps of a quarter of a power of two."""
-    step = max(64, 2 ** (max(size, 1).bit_length() - 3))
-    return -(-size // step) * step
+    """The next power of two, at least 64: splits of one graph then share their programs."""
+    return max(64, 1 << (size - 1).bit_length())
 
 
 def loss(net: GCN, part: Part, key: Key | None) -> Scalar:
