@@ -21,7 +21,8 @@ torch.set_num_threads(1)
 # ## A graph and a model
 #
 # The graph is drawn from a block model: 600 nodes of 4 classes, features that know the class, 8 neighbours of the same
-# class and 2 of others. As with words of a document, every node's features have norm 1. `energax.data.load_graph("cora")` is a real one, once `energax data get cora` has fetched it.
+# class and 2 of others. As with the words of a document, every node's features have norm 1.
+# `energax.data.load_graph("cora")` is a real one, once `energax data get cora` has fetched it.
 
 # %%
 graph = csbm(600, 4, 32, seed=0)
