@@ -106,7 +106,7 @@ def array(owner: str, name: str, value: Any, *, least: int = 1, ndim: int | None
         >>> array("score", "logits", np.array([[1, 2]], np.int8))
         array([[1., 2.]])
     """
-    value = _on_host(owner, name, value)
+    value = on_host(owner, name, value)
     samples(owner, name, value, least=least, ndim=ndim)
     return np.asarray(value, np.float64)
 
@@ -128,7 +128,7 @@ def labels(owner: str, name: str, value: Any, num: int, *, classes: int | None =
         >>> labels("score", "labels", np.array([1, 0], np.uint8), 2, classes=2)
         array([1, 0])
     """
-    given = np.asarray(_on_host(owner, name, value))
+    given = np.asarray(on_host(owner, name, value))
     if given.shape != (num,):
         raise ValueError(f"{owner}: {name} must be one a row, shape ({num},); got shape {given.shape}.")
     if given.dtype.kind not in "iu":
@@ -140,7 +140,7 @@ def labels(owner: str, name: str, value: Any, num: int, *, classes: int | None =
     return given.astype(np.int64)
 
 
-def _on_host(owner: str, name: str, value: Any) -> Any:
+def on_host(owner: str, name: str, value: Any) -> Any:
     """A PyTorch tensor as a NumPy array; anything else as it is."""
     if not (hasattr(value, "detach") and hasattr(value, "cpu")):
         return value

@@ -78,6 +78,10 @@ def test_labelled_form_is_the_same():
         (lambda: detect_labelled(np.ones(3), np.array([0, 0, 0])), "only known"),
         (lambda: detect_labelled(np.ones(3), np.array([0, 1, 2])), "0 and 1"),
         (lambda: detect_labelled(np.array([1.0, np.nan, 0.0]), np.array([0, 1, 1])), "must be finite"),
+        (lambda: auroc(np.array([0.0, np.nan]), np.ones(3)), "auroc: known must be finite"),
+        (lambda: aupr(np.zeros(3), np.array([1.0, np.nan])), "aupr: foreign must be finite"),
+        (lambda: fpr95(np.array([0.0, np.nan, 1.0]), np.ones(3)), "fpr95: known must be finite"),
+        (lambda: fpr95(np.zeros(3), np.zeros(0)), "foreign must hold at least 1"),
     ],
 )
 def test_refuses(call, words):

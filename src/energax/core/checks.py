@@ -11,6 +11,7 @@ from energax.checks import (
     fraction as fraction,
     labels as labels,
     non_negative as non_negative,
+    on_host as on_host,
     positive as positive,
     samples as samples,
 )

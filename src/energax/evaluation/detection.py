@@ -105,7 +105,8 @@ def detect_labelled(scores: Any, is_foreign: Any, *, seed: int = 0, num_bootstra
         >>> found.auroc
         1.0
     """
-    scores, labels = _scores("detect_labelled", "scores", scores), np.asarray(is_foreign)
+    scores = _scores("detect_labelled", "scores", scores)
+    labels = np.asarray(checks.on_host("detect_labelled", "is_foreign", is_foreign))
     if labels.shape != scores.shape:
         raise ValueError(
             f"detect_labelled.is_foreign must be as long as scores, {scores.shape}; got shape {labels.shape}."
@@ -122,10 +123,17 @@ def detect_labelled(scores: Any, is_foreign: Any, *, seed: int = 0, num_bootstra
 def auroc(known: np.ndarray, foreign: np.ndarray) -> float:
     """P(foreign score > known score) + P(equal) / 2.
 
+    Raises:
+        ValueError: A score is not finite, or there is none.
+
     Example:
         >>> auroc(np.array([0.0, 1.0, 2.0]), np.array([2.0, 3.0]))  # 5 of 6 pairs in order, one a tie
         0.9166666666666666
     """
+    return _auroc(_scores("auroc", "known", known), _scores("auroc", "foreign", foreign))
+
+
+def _auroc(known: np.ndarray, foreign: np.ndarray) -> float:
     ranks = rankdata(np.concatenate([known, foreign]))
     n, m = len(known), len(foreign)
     return float((ranks[n:].sum() - m * (m + 1) / 2) / (n * m))
@@ -134,10 +142,17 @@ def auroc(known: np.ndarray, foreign: np.ndarray) -> float:
 def aupr(known: np.ndarray, foreign: np.ndarray) -> float:
     """Average precision, foreign positive: sum over thresholds of precision times the gain in recall.
 
+    Raises:
+        ValueError: A score is not finite, or there is none.
+
     Example:
         >>> aupr(np.array([0.0, 1.0]), np.array([2.0, 3.0]))
         1.0
     """
+    return _aupr(_scores("aupr", "known", known), _scores("aupr", "foreign", foreign))
+
+
+def _aupr(known: np.ndarray, foreign: np.ndarray) -> float:
     scores = np.concatenate([known, foreign])
     positive = np.repeat([0.0, 1.0], [len(known), len(foreign)])
     order = np.argsort(-scores, kind="stable")
@@ -151,16 +166,23 @@ def aupr(known: np.ndarray, foreign: np.ndarray) -> float:
 def fpr95(known: np.ndarray, foreign: np.ndarray) -> float:
     """Share of foreign samples at or below the smallest threshold that keeps >= 95 % of the known.
 
+    Raises:
+        ValueError: A score is not finite, or there is none.
+
     Example:
         >>> fpr95(np.arange(20.0), np.array([5.0, 30.0]))
         0.5
     """
+    return _fpr95(_scores("fpr95", "known", known), _scores("fpr95", "foreign", foreign))
+
+
+def _fpr95(known: np.ndarray, foreign: np.ndarray) -> float:
     kept = int(np.ceil(0.95 * len(known) - 1e-9))
     return float(np.mean(foreign <= np.partition(known, kept - 1)[kept - 1]))
 
 
 def _figures(known: np.ndarray, foreign: np.ndarray) -> tuple[float, float, float]:
-    return auroc(known, foreign), aupr(known, foreign), fpr95(known, foreign)
+    return _auroc(known, foreign), _aupr(known, foreign), _fpr95(known, foreign)
 
 
 def _scores(owner: str, name: str, scores: Any) -> np.ndarray:

@@ -3,10 +3,13 @@
 Source: Micikevicius et al. (2018), Mixed precision training, arXiv:1710.03740, section 3.1 (a float32 copy of the
 weights takes the updates); the format: Kalamkar et al. (2019), A study of bfloat16 for deep learning training,
 arXiv:1905.12322.
-Differs: no loss scaling, since bfloat16 has the exponents of float32; the head multiplies in float32, since an energy
-of tens of nats with eight bits is known to a tenth of a nat only, and samplers live on its differences.
+Differs: no loss scaling, since bfloat16 has the exponents of float32; the head multiplies in float32, or an energy of
+tens of nats would come in steps of a tenth.
 Cost: products of the body on a GPU's or TPU's matrix units at half the memory; on CPUs, which only emulate it, slower.
-Where it fails: gradients with respect to x carry three digits; structure that needs more (25 narrow Gaussians) is lost.
+Where it fails: what comes out is one function of x, and samplers are exact for it, but it is rough: the body's
+rounding is some 0.4 % of the network's value, however near two states are. That is nothing to a Metropolis test as long
+as it is far below a nat, which a network of hundreds of nats does not keep: sample it in float32. Structure that needs
+more than three digits of x (25 narrow Gaussians) is lost.
 """
 
 import equinox as eqx
