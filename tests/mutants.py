@@ -1181,8 +1181,8 @@ MUTANTS = [
     Mutant(
         "a walk that is lazy the other way",
         "systems/gebm/diffusion.py",
-        "p.data *= 1.0 - alpha",
-        "p.data *= alpha",
+        "scale = np.divide(1.0 - alpha, degrees",
+        "scale = np.divide(alpha, degrees",
         "systems/gebm/test_energies.py::test_k_steps_are_the_kth_power",
     ),
     Mutant(
@@ -1202,8 +1202,8 @@ MUTANTS = [
     Mutant(
         "the local energy is the group's",
         "systems/gebm/energies.py",
-        "local = -temperature * log_sum_exp(diffuse(step, evidence, steps) / temperature)",
-        "local = diffuse(step, independent, steps)",
+        "local = -temperature * log_sum_exp(spread[:, :-1] / temperature)",
+        "local = spread[:, -1]",
         "systems/gebm/test_energies.py::test_local_is_above_group_and_group_within_the_range",
     ),
     Mutant(

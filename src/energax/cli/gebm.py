@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .ood import aligned
 from .outcome import print_json
 from .words import Json, Quiet
 
@@ -95,28 +96,18 @@ def show(as_json: bool) -> None:
 
 
 def tabulate(found: Any) -> None:
-    """One graph's AUROC, AUPR and accuracy under noise on the screen."""
-    from rich.console import Console
-    from rich.table import Table
-
+    """One graph's AUROC, AUPR and accuracy under noise, a line a method or share."""
     from energax.report.gebm import heads, rows
 
-    console = Console()
     for kind in ("auroc", "aupr") if found.figures else ():
-        table = Table(title=f"{found.graph}, {kind.upper()} ({found.splits} splits)", title_justify="left")
-        for column, head in enumerate(heads(found, kind)):
-            table.add_column(head, justify="right" if column else "left")
-        for row in rows(found, kind):
-            table.add_row(*row)
-        console.print(table)
+        typer.echo(f"{found.graph}, {kind.upper()} of foreign nodes ({found.splits} splits)")
+        for line in aligned([heads(found, kind), *rows(found, kind)]):
+            typer.echo(f"  {line}")
     if found.curve:
         who = list(next(iter(found.curve.values())))
-        table = Table(title=f"{found.graph}, accuracy when a share of all nodes is noise", title_justify="left")
-        for column, head in enumerate(["share", *who]):
-            table.add_column(head, justify="right" if column else "left")
-        for share, each in found.curve.items():
-            table.add_row(share, *(each[name].text for name in who))
-        console.print(table)
+        typer.echo(f"{found.graph}, accuracy when a share of all nodes is noise")
+        for line in aligned([["share", *who], *([s, *(at[n].text for n in who)] for s, at in found.curve.items())]):
+            typer.echo(f"  {line}")
 
 
 def _short(row: Any) -> str:

@@ -40,7 +40,7 @@ _LEVELS = ("independent", "local", "group")
 def heads(study: Study, kind: str = "auroc") -> list[str]:
     """Column heads of a study's table."""
     known = listing.shifts()
-    return ["method", *(known[name].TITLE for name in study.shifts), f"mean {kind.upper()}", "rank", "of ten"]
+    return ["method", "rank", "of ten", f"mean {kind.upper()}", *(known[name].TITLE for name in study.shifts)]
 
 
 def rows(study: Study, kind: str = "auroc") -> list[list[str]]:
@@ -52,10 +52,10 @@ def rows(study: Study, kind: str = "auroc") -> list[list[str]]:
         lines.append(
             [
                 titles[name].TITLE,
-                *(figures[shift][kind].text for shift in study.shifts),
-                study.means[name][kind].text,
                 "" if rank is None else _rank(rank),
                 "" if ten is None else f"{ten:.2f}",
+                study.means[name][kind].text,
+                *(figures[shift][kind].text for shift in study.shifts),
             ]
         )
     return lines
@@ -154,15 +154,15 @@ def _chapters(study: Study, found: Sequence[cell.Row]) -> list[Chapter]:
 
 def _table(study: Study, kind: str, name: str) -> Table:
     head, ranked = heads(study, kind), list(study.ranks)
-    columns = [[study.figures[n][s][kind].mean for s in study.shifts] + [study.means[n][kind].mean] for n in ranked]
+    columns = [[study.means[n][kind].mean] + [study.figures[n][s][kind].mean for s in study.shifts] for n in ranked]
     values = np.array(columns)
     best = values.max(axis=0) if len(values) else np.zeros(0)
     lines = []
     for line, method in zip(rows(study, kind), study.figures, strict=True):
         marks = [False] * len(line)
         if method in ranked:
-            marks[1 : 1 + len(best)] = [bool(v) for v in values[ranked.index(method)] >= best]
-            marks[-2] = method == ranked[0]
+            marks[3:] = [bool(v) for v in values[ranked.index(method)] >= best]
+            marks[1] = method == ranked[0]
         lines.append(tuple(Cell(text, best=mark) for text, mark in zip(line, marks, strict=True)))
     caption = (
         f"{kind.upper()} of foreign against known test nodes, mean and standard error over {study.splits} split(s)"
@@ -188,7 +188,7 @@ def _means_panel(study: Study, name: str) -> Panel:
         ax.set_yticks(places, [titles[m].TITLE for m in methods])
         ax.set_ylim(-len(methods) + 0.4, 0.6)
         ax.grid(visible=False, axis="y")
-        figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=4)
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=3)
 
     words = "; ".join(f"{titles[m].TITLE} {study.means[m]['auroc'].mean:.3f}" for m in methods)
     return draw(
@@ -197,9 +197,8 @@ def _means_panel(study: Study, name: str) -> Panel:
         "By rank from above, ablations of GEBM last.",
         f"Mean AUROC: {words}.",
         paint,
-        width=8.0,
-        height=1.3 + 0.24 * len(methods),
-        wide=True,
+        width=5.0,
+        height=1.8 + 0.2 * len(methods),
     )
 
 

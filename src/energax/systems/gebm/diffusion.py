@@ -51,18 +51,23 @@ def walk(edge_index: Any, nodes: int, *, alpha: float = 0.5, kind: str = "row", 
     if kind not in KINDS:
         raise ValueError(f"walk.kind must be one of {', '.join(KINDS)}; got {kind!r}.")
     sources, targets = arrays.edges("walk", edge_index, nodes)
-    a = sparse.csr_array((np.ones(len(sources)), (targets, sources)), shape=(nodes, nodes))
-    a.sum_duplicates()
-    a.data[:] = 1.0
     if loops:
-        a = (a + sparse.diags_array((a.diagonal() == 0).astype(np.float64), format="csr")).tocsr()
+        own = np.arange(nodes, dtype=sources.dtype)
+        sources, targets = np.concatenate([sources, own]), np.concatenate([targets, own])
+    a = sparse.csr_array((np.ones(len(sources)), (targets, sources)), shape=(nodes, nodes))  # doubles are summed
+    a.data[:] = 1.0
     degrees = np.diff(a.indptr)
-    scale = np.divide(1.0, degrees, out=np.zeros(nodes), where=degrees > 0)
-    by_row = np.repeat(np.sqrt(scale) if kind == "symmetric" else scale, degrees)
-    a.data *= by_row if kind != "symmetric" else by_row * np.sqrt(scale)[a.indices]
+    scale = np.divide(1.0 - alpha, degrees, out=np.zeros(nodes), where=degrees > 0)
+    if kind == "symmetric":
+        root = np.divide(1.0, np.sqrt(degrees), out=np.zeros(nodes), where=degrees > 0)
+        a.data = (1.0 - alpha) * np.repeat(root, degrees) * root[a.indices]
+    else:
+        a.data = np.repeat(scale, degrees)
     p = a.T.tocsr() if kind == "column" else a
-    p.data *= 1.0 - alpha
-    return (p + sparse.diags_array(np.full(nodes, float(alpha)), format="csr")).tocsr()
+    if not loops:
+        return (p + sparse.diags_array(np.full(nodes, float(alpha)), format="csr")).tocsr()
+    p.data[p.indices == np.repeat(np.arange(nodes), np.diff(p.indptr))] += alpha
+    return p
 
 
 def diffuse(step: sparse.csr_array, signal: np.ndarray, steps: int) -> np.ndarray:

@@ -77,8 +77,9 @@ def graph_energies(
     if aggregation not in AGGREGATIONS:
         raise ValueError(f"graph_energies.aggregation must be one of {', '.join(AGGREGATIONS)}; got {aggregation!r}.")
     independent = -temperature * log_sum_exp(evidence / temperature)
-    local = -temperature * log_sum_exp(diffuse(step, evidence, steps) / temperature)
-    group = diffuse(step, independent, steps)
+    spread = diffuse(step, np.column_stack([evidence, independent]), steps)  # one pass over the edges for both
+    local = -temperature * log_sum_exp(spread[:, :-1] / temperature)
+    group = spread[:, -1]
     kept = [weight * part for weight, part in zip(w, (independent, local, group), strict=True) if weight > 0]
     total = np.sum(kept, axis=0) if aggregation == "sum" else log_sum_exp(np.stack(kept, axis=1))
     return GraphEnergies(total, independent, local, group)

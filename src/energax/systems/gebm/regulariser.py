@@ -21,7 +21,7 @@ from scipy.linalg import cholesky, solve_triangular
 COVARIANCES = ("diagonal", "full", "isotropic", "identity")
 TIES = ("no", "total", "within")
 FLOOR = 1e-6
-_BLOCK = 1 << 14
+_BLOCK = 1 << 10
 """Rows that are worked on at once, so that what is laid out besides the input stays in the cache."""
 
 
@@ -102,11 +102,12 @@ class ClassGaussians:
         roots = [cholesky(s, lower=True) if full else 1.0 / s for s in self.covariances]
         for begin in range(0, len(embeddings), _BLOCK):
             block = np.asarray(embeddings[begin : begin + _BLOCK], np.float64)
+            away = np.empty_like(block)
             for c, (mean, root) in enumerate(zip(self.means, roots, strict=True)):
-                away = block - mean
+                np.subtract(block, mean, out=away)
                 if full:
-                    away = solve_triangular(root, away.T, lower=True, check_finite=False)
-                    out[begin : begin + len(block), c] = np.einsum("dn,dn->n", away, away)
+                    solved = solve_triangular(root, away.T, lower=True, check_finite=False)
+                    out[begin : begin + len(block), c] = np.einsum("dn,dn->n", solved, solved)
                 else:
                     out[begin : begin + len(block), c] = np.square(away, out=away) @ root
         return out
