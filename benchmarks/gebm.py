@@ -1,7 +1,7 @@
 """The tables of docs/gebm.md, from a folder of cells as `energax gebm` keeps them.
 
-    energax gebm cora citeseer --splits 5 --out runs/gebm       trains and scores; hours on two busy cores
-    python benchmarks/gebm.py runs/gebm                         writes the tables between the marks of the page
+energax gebm cora citeseer --splits 5 --out runs/gebm       trains and scores; hours on two busy cores
+python benchmarks/gebm.py runs/gebm                         writes the tables between the marks of the page
 """
 
 import sys
