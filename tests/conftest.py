@@ -20,6 +20,7 @@ _CACHE = Path(__file__).parent.parent / ".pytest_cache" / "jax"
 _STATM, _ROOMY = Path("/proc/self/statm"), 2.5e9  # bytes that a worker may hold
 
 quick_xla.install()
+jax.config.update("jax_disable_most_optimizations", not AS_USERS)  # for what modules compute as they are collected
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -40,7 +41,7 @@ def compilation(request):
     quick = not AS_USERS and request.node.get_closest_marker("optimised") is None
     jax.config.update("jax_disable_most_optimizations", quick)
     yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    jax.config.update("jax_disable_most_optimizations", not AS_USERS)
 
 
 @pytest.fixture(autouse=True, scope="module")
