@@ -32,6 +32,7 @@ from energax.samplers import (
     simulated_annealing,
 )
 
+pytestmark = pytest.mark.optimised  # quickly compiled loops differ by the tenth bit, users' by the last
 CHAINS = 16
 LADDER = jnp.array([1.0, 0.5, 0.2])
 WELLS, SPIN_GLASS = DoubleWell(2.0, 2, 0.4), 0.6 * Ising.lattice((3, 4), 0.5, 0.1)

@@ -3,6 +3,7 @@
 import ast
 import os
 import pickle
+import re
 import resource
 from pathlib import Path
 
@@ -65,6 +66,8 @@ def test_mutations_raise_nothing_else(tmp_path):
     assert (tally.injected, tally.lost, tally.silent) == (2500, 0, 0)
 
 
+# Planetoid's own files, by an unpickler whose every name is a stand-in of that module (tests/data/test_graphs.py)
+STANDS_IN = ("planetoid.py", "pickle")
 FORBIDDEN = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 
@@ -83,4 +86,7 @@ def test_no_module_reads_pickles():
                 found += [(path.name, "allow_pickle")] * allowed
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("eval", "exec"):
                 found.append((path.name, node.func.id))
-    assert found == []
+    assert found == [STANDS_IN]
+    reader = (SOURCE / "data" / "planetoid.py").read_text()
+    assert set(re.findall(r"pickle\.\w+", reader)) == {"pickle.Unpickler", "pickle.UnpicklingError"}
+    assert reader.count("pickle.Unpickler)") == 1  # the base of the one class, whose find_class knows six names

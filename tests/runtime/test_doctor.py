@@ -28,7 +28,7 @@ def test_a_sound_installation_has_no_problems(found):
 
 def test_every_optional_part_has_its_command(found):
     commands = {part["name"]: part["command"] for part in found["optional"]}
-    assert set(doctor.EXTRAS) | {"mnist", "fashion-mnist"} == set(commands)
+    assert set(doctor.EXTRAS) | {"mnist", "fashion-mnist", "cora", "citeseer", "pubmed"} == set(commands)
     assert commands["mnist"] == "energax data get mnist"
     assert commands["images"].startswith("python -m pip install 'scikit-image")
     assert "jax[cuda" in commands["gpu"]

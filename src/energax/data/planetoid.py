@@ -1,6 +1,6 @@
 """Citation graphs as files: Planetoid's eight (as torch-geometric keeps them in `raw/`), and Cora's two texts.
 
-Planetoid's files are pickles of Python 2. They are read by an unpickler that knows five names and answers each with an
+Planetoid's files are pickles of Python 2. They are read by an unpickler that knows six names and answers each with an
 inert stand-in of this file; numpy and scipy are not called on behalf of a file, and any other name is refused.
 
 Source: Yang, Cohen and Salakhutdinov (2016), Revisiting semi-supervised learning with graph embeddings,
@@ -24,6 +24,7 @@ from .graph import Graph, both
 PARTS = ("x", "tx", "allx", "y", "ty", "ally", "graph", "test.index")
 _DTYPES = {"f4", "f8", "i4", "i8", "u1"}
 _MOST_NODES = 1_000_000
+_MOST_NUMBERS = 500_000_000  # 2 GB of float32
 
 
 class _Stand:
@@ -187,6 +188,8 @@ def _assembled(name: str, parts: dict[str, Any], order: np.ndarray, source: str,
     known, last = parts["allx"].shape[0], int(order.max()) + 1
     if len(order) != parts["tx"].shape[0] or order.min() < known or last > _MOST_NODES:
         raise DataError(f"{name}: test.index must name one node a row of tx, beyond those of allx; got {len(order)}.")
+    if last * max(parts["allx"].shape[1], parts["ally"].shape[1]) > _MOST_NUMBERS:
+        raise DataError(f"{name}: features and labels must be at most {_MOST_NUMBERS:,} numbers; got more.")
     x = np.zeros((last, parts["allx"].shape[1]), np.float32)
     hot = np.zeros((last, parts["ally"].shape[1]))
     x[:known], x[order] = parts["allx"].toarray(), parts["tx"].toarray()
