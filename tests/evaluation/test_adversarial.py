@@ -54,6 +54,28 @@ def test_what_is_wrong_before_is_at_zero_and_what_cannot_change_is_infinitely_fa
     assert np.all(np.isinf(stubborn.distance))
 
 
+def test_a_walk_that_gets_lost_is_told_from_one_that_finds_nothing():
+    """Beyond a radius of 3 the network says NaN; the same network cut there has no boundary within reach."""
+    rows = np.array([[0.5, 0.0], [-0.2, 1.0]], np.float32)
+
+    def away(beyond):
+        return lambda x: jnp.stack([jnp.where(jnp.sum(x**2) < 9.0, 1.0 + x[0] ** 2, beyond), jnp.array(0.0)])
+
+    assert np.all(np.isnan(adversarial_distance(away(jnp.nan), rows, np.zeros(2, int)).distance))
+    assert np.all(np.isnan(adversarial_distance(away(jnp.inf), rows, np.zeros(2, int)).distance))
+    assert np.all(np.isinf(adversarial_distance(away(10.0), rows, np.zeros(2, int)).distance))
+    # logits that are finite with a slope that is not, as of a root at 0
+    root = adversarial_distance(lambda x: jnp.stack([1.0 + jnp.sqrt(0.0 * x[0]), 0.0]), rows, np.zeros(2, int))
+    assert np.all(np.isnan(root.distance))
+    # what is found beside where it got lost (at its first step, 1 from x) is a bound still
+    near = adversarial_distance(
+        lambda x: jnp.stack([jnp.where(jnp.abs(x[0] - 1.5) > 0.02, 1.0 - x[0], jnp.nan), 0.0]),
+        rows[:1],
+        np.zeros(1, int),
+    )
+    np.testing.assert_allclose(near.distance, 0.5, rtol=0.01)
+
+
 def test_a_box_is_kept():
     images = np.clip(ROWS, -1, 1)
     labels = (images @ WEIGHT.T + BIAS).argmax(axis=1)
@@ -75,6 +97,14 @@ def test_a_temperature_hides_nothing():
         (lambda: adversarial_distance(linear, ROWS, LABELS[:3]), r"labels must be one a row, shape \(40,\)"),
         (lambda: adversarial_distance(linear, ROWS * np.nan, LABELS), "xs must be finite"),
         (lambda: adversarial_distance(lambda x: x[0], ROWS, LABELS), r"a row of >= 2 logits; got shape \(\)"),
+        (
+            lambda: adversarial_distance(lambda x: linear(x) * jnp.nan, ROWS, LABELS),
+            "must be finite at every row; got nan",
+        ),
+        (
+            lambda: adversarial_distance(lambda x: jnp.where(x[0] == ROWS[3, 0], jnp.inf, linear(x)), ROWS, LABELS),
+            "logits must be finite at every row; got inf in row 3",
+        ),
         (lambda: adversarial_distance(linear, ROWS, LABELS, num_steps=0), "num_steps must be an integer >= 1"),
         (lambda: adversarial_distance(linear, ROWS, LABELS, first=0.0), "first must be > 0"),
         (lambda: adversarial_distance(linear, ROWS, LABELS, low=1.0, high=1.0), "low must be below high"),

@@ -30,7 +30,7 @@ class Adversarial:
 
     Attributes:
         distance: |found - x|, in the units of x, [n]; 0 where the class was wrong before, infinite where nothing was
-            found.
+            found, NaN where nothing was found and the walk met logits or a gradient that are not finite.
         found: The nearest point of another class, on its boundary to rounding, of the shape of the rows; x itself where
             nothing was found.
     """
@@ -61,7 +61,8 @@ def adversarial_distance(
         high: Points above are moved down to it.
 
     Raises:
-        ValueError: `xs` or `labels` are not as they must be, or a number is out of range.
+        ValueError: `xs` or `labels` are not as they must be, logits at a row are not finite, or a number is out of
+            range.
 
     Example:
         >>> found = adversarial_distance(lambda x: jnp.array([0.0, 1.0]) * x[0], np.array([[-2.0, 5.0]]), np.array([0]))
@@ -79,8 +80,18 @@ def adversarial_distance(
         raise ValueError(f"adversarial_distance.low must be below high; got {low} and {high}.")
     box = jnp.array([low, high], jnp.float32)
     first_norm = jnp.array(first, jnp.float32)
+    said = np.asarray(_said(logits, jnp.asarray(rows)))
+    bad = np.argwhere(~np.isfinite(said))
+    if len(bad):
+        at = tuple(map(int, bad[0]))
+        raise ValueError(f"adversarial_distance.logits must be finite at every row; got {said[at]} in row {at[0]}.")
     found, distance = _walked(logits, jnp.asarray(rows), jnp.asarray(own, jnp.int32), num_steps, first_norm, box)
     return Adversarial(np.asarray(distance, np.float64), np.asarray(found))
+
+
+@eqx.filter_jit
+def _said(logits: Callable, xs: Array) -> Array:
+    return jax.vmap(logits)(xs)
 
 
 @eqx.filter_jit
@@ -92,21 +103,24 @@ def _walked(logits: Callable, xs: Array, labels: Array, num_steps: int, first: A
 
     def one(x: Array, y: Array) -> tuple[Array, Array]:
         def step(carry: tuple, rate: Array) -> tuple[tuple, None]:
-            delta, norm, here, best, least = carry
+            delta, norm, here, best, least, lost = carry
             value, slope = jax.value_and_grad(margin)(here, y)
-            is_other = value < 0
+            lost = lost | ~(jnp.isfinite(value) & jnp.all(jnp.isfinite(slope)))
+            is_other = (value < 0) & jnp.isfinite(value)
             nearer = is_other & (_norm(here - x) < least)
             best, least = jnp.where(nearer, here, best), jnp.where(nearer, _norm(here - x), least)
             delta = delta - rate * slope / jnp.maximum(_norm(slope), _tiny(x))
             norm = norm * jnp.where(is_other, 1 - _SHRINK, 1 + _SHRINK).astype(x.dtype)
             here = jnp.clip(x + norm * delta / jnp.maximum(_norm(delta), _tiny(x)), box[0], box[1])
-            return (delta, norm, here, best, least), None
+            return (delta, norm, here, best, least, lost), None
 
         turns = jnp.arange(num_steps, dtype=x.dtype) / max(num_steps - 1, 1)
         rates = 0.01 + 0.495 * (1 + jnp.cos(jnp.pi * turns))
         far = jnp.array(jnp.inf, x.dtype)
-        (*_, best, least), _ = jax.lax.scan(step, (jnp.zeros_like(x), first, x, x, far), rates)
-        return _drawn_back(margin, x, y, best, least)
+        start = (jnp.zeros_like(x), first, x, x, far, jnp.array(False))
+        (*_, best, least, lost), _ = jax.lax.scan(step, start, rates)
+        found, distance = _drawn_back(margin, x, y, best, least)
+        return found, jnp.where(lost & jnp.isinf(distance), jnp.nan, distance).astype(x.dtype)
 
     return jax.vmap(one)(xs, labels)
 
