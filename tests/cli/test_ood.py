@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from energax.cli.main import app
 from energax.evaluation import auroc
-from energax.evaluation.ood import detectors, energy_score
+from energax.evaluation.ood import detectors, energy_score, entropy
 
 
 def sides():
@@ -57,6 +57,17 @@ def test_tables_files_and_page(call, tmp_path):
     assert (tmp_path / "here" / "ood.png").read_bytes().startswith(b"\x89PNG")
     table = (tmp_path / "here" / "ood.md").read_text()
     assert table.startswith("### odd\n\n| score | AUROC |")
+
+
+def test_a_foreign_file_called_known_replaces_nobody(call, tmp_path):
+    folder = tmp_path / "foreign"
+    folder.mkdir()
+    np.savez(folder / "known.npz", logits=np.zeros((25, 3)))
+    done = call("--id", "known.npz", "--ood", "foreign/known.npz", "--scores", "entropy", "--out", "here")
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "here" / "report.html").read_text()
+    medians = np.median(entropy(sides()["known"]["logits"])), np.log(3)
+    assert "medians known {:.4g}, known {:.4g}.".format(*medians) in page
 
 
 def test_json_of_chosen_scores_and_two_sets(call):

@@ -174,8 +174,8 @@ def _counts(found: Comparison) -> Sequence[tuple[str, str]]:
 
 
 def _panel(found: Comparison, name: str, title: str) -> Panel:
-    medians = {"known": found.known[name], **found.foreign[name]}
-    alt = f"Histograms of {name}; medians " + ", ".join(f"{k} {np.median(v):.4g}" for k, v in medians.items()) + "."
+    medians = ", ".join(f"{label} {np.median(values):.4g}" for label, values in _samples(found, name))
+    alt = f"Histograms of {name}; medians {medians}."
 
     def paint(figure: Figure) -> None:
         ax = figure.add_subplot()
@@ -187,11 +187,16 @@ def _panel(found: Comparison, name: str, title: str) -> Panel:
     return draw(f"score-{name}", name, f"{title[0].upper()}{title[1:]}.", alt, paint)
 
 
+def _samples(found: Comparison, name: str) -> list[tuple[str, np.ndarray]]:
+    """(label, values) of the known samples and of each foreign set, which may be called "known" too."""
+    return [("known", found.known[name]), *found.foreign[name].items()]
+
+
 def _histogram(ax: Axes, found: Comparison, name: str) -> None:
-    sets = {"known": found.known[name], **dict(list(found.foreign[name].items())[:_MOST_SETS])}
-    low, high = (float(v) for v in np.percentile(np.concatenate(list(sets.values())), [0.2, 99.5]))
+    sets = _samples(found, name)[: 1 + _MOST_SETS]
+    low, high = (float(v) for v in np.percentile(np.concatenate([values for _, values in sets]), [0.2, 99.5]))
     edges = np.linspace(low, high if high > low else low + 1.0, 40)
-    for (label, values), colour, dash in zip(sets.items(), (GREEN, *_COLOURS), DASHES, strict=False):
+    for (label, values), colour, dash in zip(sets, (GREEN, *_COLOURS), DASHES, strict=False):
         # what lies beyond the frame is counted in its last bins
         shape, _ = np.histogram(np.clip(values, edges[0], edges[-1]), bins=edges)
         density = shape / (values.size * np.diff(edges))
