@@ -295,6 +295,25 @@ def test_every_score_that_the_arrays_allow_is_in_the_table():
     assert some.left_out["react"] == "the training data have no weight and no bias"
 
 
+def test_a_head_of_other_logits_is_refused():
+    square = {**LEARNT, "weight": CENTRES[:, :3] + np.arange(3.0), "features": LEARNT["features"][:, :3]}
+    said = {n: {"features": a["features"][:, :3]} for n, a in (("known", KNOWN), ("far", FOREIGN))}
+    for arrays in (square, *said.values()):
+        arrays["logits"] = (arrays["features"] @ square["weight"].T + square["bias"]).astype(np.float32)
+    far = {"far": said["far"]}
+    assert "react" in compare(SCORES, said["known"], far, square, names=["react"], num_bootstrap=10).found
+    for planted in ({"weight": square["weight"].T}, {"bias": np.array([-18.0, -17.0, -18.0])}):
+        with pytest.raises(ValueError, match="must be the logits of known samples; got a difference of up to"):
+            compare(SCORES, said["known"], far, {**square, **planted}, num_bootstrap=10)
+    turned = {**said["far"], "logits": said["far"]["logits"][:, [1, 2, 0]]}  # classes in another order
+    with pytest.raises(ValueError, match="must be the logits of the set 'far'; got a difference"):
+        compare(SCORES, said["known"], {"far": turned}, square, num_bootstrap=10)
+    with pytest.raises(ValueError, match="must be the logits of the training data"):
+        compare(SCORES, said["known"], far, {**square, "logits": square["logits"] + 1}, num_bootstrap=10)
+    with pytest.raises(ValueError, match=r"must make logits .* of features .*; got shapes \(3, 8\), \(60, 3\) and"):
+        compare(SCORES, said["known"], far, LEARNT, num_bootstrap=10)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [

@@ -12,7 +12,10 @@ import numpy as np
 from energax.errors import ConfigError, did_you_mean
 
 from ..detection import Detection, detect
+from ..given import as_features, as_head, as_logits
 from .detectors import Arrays, Detector
+
+_OFF = 1e-3  # of the largest logit: what float32, summed in another order or on an accelerator, may leave
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ def compare(
 
     Raises:
         ConfigError: A name is of no detector, one that is asked for lacks an array, or none can be had.
-        ValueError: An array is not as its detector wants it.
+        ValueError: An array is not as its detector wants it, or the head does not make logits of features: a head of
+            another layer, or classes in another order, would give scores of no model.
 
     Example:
         >>> from energax.evaluation.ood import detectors
@@ -71,6 +75,9 @@ def compare(
     if not foreign:
         raise ConfigError("compare: there must be a set of foreign samples; got none.")
     learnt = learnt or {}
+    for side, arrays in {"of known samples": known, **{f"of the set {n!r}": a for n, a in foreign.items()}}.items():
+        _refuse_another_head(side, arrays, learnt)
+    _refuse_another_head("of the training data", learnt, learnt)
     left_out, found, ours, theirs = {}, {}, {}, {}
     for name in names or shipped:
         absent = _absent(shipped[name], known, foreign, learnt)
@@ -104,3 +111,23 @@ def _absent(detector: Detector, known: Arrays, foreign: Mapping[str, Arrays], le
             )
     missing = [name for name in detector.learns if name not in learnt]
     return f"the training data have no {' and no '.join(missing)}" if missing else ""
+
+
+def _refuse_another_head(side: str, arrays: Arrays, learnt: Arrays) -> None:
+    """Raises ValueError unless weight @ features + bias are the logits, wherever all four are at hand."""
+    if not all(name in arrays for name in ("logits", "features")) or not all(n in learnt for n in ("weight", "bias")):
+        return
+    weight, bias = as_head("compare", learnt["weight"], learnt["bias"])
+    features, logits = as_features("compare", arrays["features"]), as_logits("compare", arrays["logits"])
+    wanted = (len(features), len(weight))
+    if (features.shape[1], logits.shape) != (weight.shape[1], wanted):
+        raise ValueError(
+            f"compare: weight [classes, dim] must make logits [n, classes] of features [n, dim] {side}; got shapes "
+            f"{weight.shape}, {logits.shape} and {features.shape}."
+        )
+    off = np.abs(features @ weight.T + bias - logits).max()
+    if off > _OFF * max(1.0, np.abs(logits).max()):
+        raise ValueError(
+            f"compare: weight @ features + bias must be the logits {side}; got a difference of up to {off:.4g} among "
+            f"logits of up to {np.abs(logits).max():.4g}. The head may be transposed or its classes in another order."
+        )
