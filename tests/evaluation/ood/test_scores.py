@@ -82,10 +82,6 @@ def test_high_is_unusual(scorer):
     assert auroc(scorer(KNOWN), scorer(FOREIGN)) > 0.9
 
 
-def test_a_score_with_its_sign_turned_is_caught(scorer):
-    assert auroc(-scorer(KNOWN), -scorer(FOREIGN)) < 0.1
-
-
 @pytest.mark.parametrize("library", ["jax", "torch"])
 def test_arrays_of_every_library_score_alike(scorer, library):
     make = jnp.asarray if library == "jax" else pytest.importorskip("torch").tensor
@@ -188,6 +184,26 @@ def test_mahalanobis_does_not_see_a_linear_map_of_the_features():
         np.testing.assert_allclose(turned, plain, rtol=1e-6)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_both_mahalanobis_scores_are_their_formulas(share):
+    """Inverse covariances by hand, a row and a class at a time."""
+    train, labels, rows = LEARNT["features"], LEARNT["labels"], KNOWN["features"]
+
+    def inverse(centred):
+        spread = sum(np.outer(z, z) for z in centred) / len(centred)
+        return np.linalg.inv((1 - share) * spread + share * np.mean(np.diag(spread)) * np.eye(8))
+
+    means = [train[labels == c].mean(axis=0) for c in range(3)]
+    shared = inverse([z - means[c] for z, c in zip(train, labels, strict=True)])
+    near = np.array([min((z - mean) @ shared @ (z - mean) for mean in means) for z in rows])
+    middle = train.mean(axis=0)
+    whole = inverse(train - middle)
+    far = np.array([(z - middle) @ whole @ (z - middle) for z in rows])
+    np.testing.assert_allclose(fit_mahalanobis(train, labels, shrinkage=share).score(rows), near, rtol=1e-9)
+    relative = fit_relative_mahalanobis(train, labels, shrinkage=share).score(rows)
+    np.testing.assert_allclose(relative, near - far, rtol=1e-9, atol=1e-9)
+
+
 def test_relative_mahalanobis_of_one_class_is_zero():
     one = np.zeros(400, int)
     found = fit_relative_mahalanobis(LEARNT["features"], one).score(KNOWN["features"])
@@ -247,6 +263,12 @@ def test_the_gradient_norm_of_a_gaussian_is_the_radius():
     quartic = FunctionEnergy(lambda x: jnp.sum(x**4))
     wanted = np.linalg.norm(4 * images.reshape(25, -1).astype(np.float64) ** 3, axis=1)
     np.testing.assert_allclose(gradient_norm(quartic, images), wanted, rtol=1e-4)
+
+
+def test_the_gradient_norm_takes_integers():
+    for kind in (np.int64, np.uint8):
+        assert gradient_norm(standard_normal(2), np.array([[3, 4], [0, 2]], kind)).tolist() == [5.0, 2.0]
+    assert gradient_norm(standard_normal(2), jnp.array([[3, 4]])).tolist() == [5.0]
 
 
 def test_the_gradient_norm_refuses_what_is_no_sample():

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from energax.core import AbstractEnergy
+from energax.core import AbstractEnergy, checks
 
 from ..batches import in_batches
 
@@ -21,7 +21,7 @@ def gradient_norm(energy: AbstractEnergy, xs: np.ndarray | jax.Array, *, batch_s
 
     Args:
         energy: Maps one sample to a scalar.
-        xs: Samples on axis 0, finite, of real numbers.
+        xs: Samples on axis 0, finite, of real numbers; integers are taken as float32.
         batch_size: Samples in memory at once, >= 1.
 
     Raises:
@@ -32,7 +32,9 @@ def gradient_norm(energy: AbstractEnergy, xs: np.ndarray | jax.Array, *, batch_s
         >>> gradient_norm(standard_normal(2), np.array([[3.0, 4.0]], np.float32)).tolist()
         [5.0]
     """
-    return in_batches("gradient_norm", _norm, energy, xs, batch_size)
+    checks.samples("gradient_norm", "xs", xs)
+    given = xs.astype(np.float32) if np.issubdtype(xs.dtype, np.integer) else xs  # no slope is along integers
+    return in_batches("gradient_norm", _norm, energy, given, batch_size)
 
 
 def _norm(energy: AbstractEnergy, x: jax.Array) -> jax.Array:
