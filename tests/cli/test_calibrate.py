@@ -1,6 +1,7 @@
 """`energax calibrate`: the table before and after, files and page; refusals in one sentence."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -62,6 +63,16 @@ def test_json_and_what_cannot_be_fitted(call, tmp_path):
     assert "T would be 0" in found["refused"]["temperature"]
     done = call("--fit", "right.npz", "--test", "test.npz", "-m", "temperature")
     assert "- no temperature: fit_temperature: logits must be wrong on some row" in done.stdout
+
+
+def test_a_classifier_that_is_sure_of_all_is_told_in_words(call, tmp_path):
+    labels = np.arange(60) % 3
+    np.savez(tmp_path / "sure.npz", logits=900.0 * np.eye(3)[(labels + (labels == 2)) % 3], labels=labels)
+    done = call("--fit", "val.npz", "--test", "sure.npz", "-m", "temperature", "--out", "here")
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "here" / "report.html").read_text()
+    assert "its debiased squared error has no spread by chance to be compared with" in page
+    assert not re.search(r">nan<|\bnan standard", page)
 
 
 @pytest.mark.parametrize(

@@ -150,10 +150,13 @@ def _sentence(found: Mapping[str, Calibrated]) -> str:
     gap = float(before.reliability.num @ (before.reliability.confidence - before.reliability.accuracy))
     mean = gap / before.reliability.num.sum()
     which = "too sure" if mean > 0 else "not sure enough"
-    return (
-        f"Before scaling it is {which} by {100 * abs(mean):.1f} points on average; its debiased squared error lies "
-        f"{before.null_sigma:.1f} standard deviations from that of a calibrated model."
+    distance = (
+        f"its debiased squared error lies {before.null_sigma:.1f} standard deviations from that of a calibrated model."
+        if np.isfinite(before.null_sigma)
+        else "its debiased squared error has no spread by chance to be compared with: where a bin holds more than one "
+        "row, every confidence is 1."
     )
+    return f"Before scaling it is {which} by {100 * abs(mean):.1f} points on average; {distance}"
 
 
 def _chapters(found: Mapping[str, Calibrated], refused: Mapping[str, str]) -> list[Chapter]:
@@ -192,8 +195,12 @@ def _figures(found: Mapping[str, Calibrated]) -> Table:
         best = None if measure == "ece2_debiased" else (max if measure == "accuracy" else min)(values.values())
         cells = (Cell(_words(*found[name].figures[measure]), best=value == best) for name, value in values.items())
         lines.append((Cell(head), *cells))
-    lines.append((Cell("its standard deviations"), *(Cell(f"{each.null_sigma:.1f}") for each in found.values())))
+    lines.append((Cell("its standard deviations"), *(Cell(_deviations(each)) for each in found.values())))
     return Table("before-after", "Figures on test rows", ("", *found), tuple(lines))
+
+
+def _deviations(each: Calibrated) -> str:
+    return f"{each.null_sigma:.1f}" if np.isfinite(each.null_sigma) else "undefined"
 
 
 def _changes(found: Mapping[str, Calibrated]) -> Table:

@@ -23,6 +23,7 @@ from energax.evaluation.calibration import (
     log_loss,
     reliability,
 )
+from energax.evaluation.calibration.compare import SCALINGS
 
 
 def classifier(seed, n=400, classes=4, sharpness=1.0, scale=2.0):
@@ -136,10 +137,10 @@ def test_ece_agrees_with_a_loop_and_with_scikit_learn(seed, bins):
     for spacing, strategy in (("width", "uniform"), ("mass", "quantile")):
         truth, said = calibration_curve(right, confidence, n_bins=bins, strategy=strategy)
         found = reliability(p, y, bins=bins, spacing=spacing)
-        if len(truth) == len(found.num):
-            np.testing.assert_allclose(found.accuracy, truth, atol=1e-6)
-            np.testing.assert_allclose(found.confidence, said, atol=1e-6)
-            assert found.num @ np.abs(truth - said) / len(y) == pytest.approx(ece(p, y, bins=bins, spacing=spacing))
+        assert len(truth) == len(found.num)
+        np.testing.assert_allclose(found.accuracy, truth, atol=1e-6)
+        np.testing.assert_allclose(found.confidence, said, atol=1e-6)
+        assert found.num @ np.abs(truth - said) / len(y) == pytest.approx(ece(p, y, bins=bins, spacing=spacing))
     classes = [by_hand(p[:, k], y == k, np.concatenate([[-1.0], grid[1:]])) for k in range(4)]
     assert classwise_ece(p, y, bins=bins) == pytest.approx(np.mean(classes), abs=1e-12)
 
@@ -328,6 +329,27 @@ def test_isotonic_scaling_keeps_the_order_of_a_class_and_mends_what_it_was_fitte
     np.testing.assert_allclose(odd.probabilities(np.array([[0.0, 0.0, -9.0]])).sum(axis=1), 1.0)
 
 
+def tied(size):
+    """Logits that tell the class of every row but of some at 0, of both classes: no weight is large enough."""
+    x = size * np.random.default_rng(0).normal(size=40) * (np.arange(40) > 3)
+    return np.stack([x, -x], axis=1), np.where(np.arange(40) > 3, x < 0, np.arange(40) % 2).astype(int)
+
+
+def test_vector_scaling_takes_what_is_nearly_separated_or_of_any_size():
+    logits, y = tied(1.0)
+    y[10] = 1 - y[10]  # one row against all others
+    assert 1.0 < fit_vector(logits, y).weight.sum() < 20.0
+    for size in (1e-3, 1.0, 1e3):
+        plain, labels = classifier(0, n=3000, classes=5)
+        found = fit_vector(plain * size, labels)
+        np.testing.assert_allclose(found.weight * size, fit_vector(plain, labels).weight, rtol=1e-3)
+    rare, y = classifier(3, n=5000, classes=3)
+    rare[:, 2] -= 8.0
+    y[y == 2] = 0
+    y[:2] = 2
+    assert np.isfinite(fit_vector(rare, y).weight).all()
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -337,6 +359,9 @@ def test_isotonic_scaling_keeps_the_order_of_a_class_and_mends_what_it_was_fitte
         (lambda: fit_temperature(np.full((3, 2), np.inf), np.zeros(3, int)), "logits must be finite"),
         (lambda: fit_vector(9.0 * np.eye(3), np.array([0, 1, 1])), "must hold every class"),
         (lambda: fit_vector(9.0 * np.eye(3), np.arange(3)), "some row must stay wrong"),
+        (lambda: fit_vector(*tied(1.0)), "every weight must cost some row, or it has no bound"),
+        (lambda: fit_vector(*tied(100.0)), "every weight must cost some row, or it has no bound"),
+        (lambda: fit_vector(*tied(0.01)), "every weight must cost some row, or it has no bound"),
         (lambda: fit_vector(*classifier(0)).probabilities(np.zeros((2, 3))), "must have 4 columns"),
         (lambda: fit_isotonic(*classifier(0)).probabilities(np.zeros((2, 3))), "must have 4 columns"),
         (lambda: fit_isotonic(np.zeros((0, 2)), np.zeros(0, int)), "at least 1 sample"),
@@ -385,3 +410,12 @@ def test_what_cannot_be_fitted_is_said():
     assert list(found) == ["before", "isotonic"]
     assert "T would be 0" in refused["temperature"]
     assert "some row must stay wrong" in refused["vector"]
+
+
+def test_only_what_has_no_finite_optimum_is_written_down(monkeypatch):
+    def broken(logits, labels):
+        raise ValueError("a mistake of ours")
+
+    monkeypatch.setitem(SCALINGS, "vector", broken)
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        compare(*classifier(0), *classifier(1))

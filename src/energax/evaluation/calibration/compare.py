@@ -23,6 +23,7 @@ from .isotonic import fit_isotonic
 from .log_loss import log_loss
 from .reliability import Reliability, reliability
 from .temperature_scaling import fit_temperature
+from .unbounded import Unbounded
 from .vector_scaling import fit_vector
 
 BEFORE = "before"
@@ -114,7 +115,7 @@ def compare(
     for name in methods or SCALINGS:
         try:
             scaling = SCALINGS[name](*learnt)
-        except ValueError as error:
+        except Unbounded as error:
             refused[name] = str(error)
             continue
         found[name] = _measured(scaling.probabilities(rows), raw, numbers, bins, scaling)

@@ -15,6 +15,7 @@ from scipy.optimize import brentq
 from scipy.special import softmax
 
 from ..given import as_labelled, as_logits
+from .unbounded import Unbounded
 
 _HOTTEST, _COLDEST = 1e-6, 1e6  # of 1 / T
 
@@ -42,8 +43,9 @@ def fit_temperature(logits: Any, labels: Any) -> TemperatureScaling:
         labels: Class numbers, [n].
 
     Raises:
-        ValueError: Rows are not finite, labels do not fit, or no temperature is best: every row is right (T would be 0)
-            or the logits say no more than chance (T would be infinite).
+        ValueError: Rows are not finite, or labels do not fit.
+        Unbounded: No temperature is best: every row is right (T would be 0) or the logits say no more than chance (T
+            would be infinite).
 
     Example:
         >>> logits = np.tile([np.log(9.0), 0.0], (10, 1))  # says 0.9
@@ -60,11 +62,11 @@ def fit_temperature(logits: Any, labels: Any) -> TemperatureScaling:
         return float(np.mean(np.sum(softmax(inverse * rows, axis=1) * rows, axis=1)) - own)
 
     if own == 0.0:
-        raise ValueError("fit_temperature: logits must be wrong on some row, or T would be 0; got all of them right.")
+        raise Unbounded("fit_temperature: logits must be wrong on some row, or T would be 0; got all of them right.")
     if slope(_HOTTEST) >= 0:
-        raise ValueError(
+        raise Unbounded(
             "fit_temperature: logits must say more of the labels than chance, or T would be infinite; got less."
         )
     if slope(_COLDEST) <= 0:
-        raise ValueError("fit_temperature: a temperature must lie above 1e-6; got logits that want a lower one.")
+        raise Unbounded("fit_temperature: a temperature must lie above 1e-6; got logits that want a lower one.")
     return TemperatureScaling(1.0 / float(brentq(slope, _HOTTEST, _COLDEST, xtol=1e-14, rtol=1e-13, maxiter=500)))

@@ -14,8 +14,11 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from ..given import as_labelled, as_logits
+from .unbounded import Unbounded
 
 _FLAT = 1e-4  # largest entry of the gradient at an optimum, in nats
+_STEP = 0.1  # of Newton at an optimum, in logits; about 1 for ever on the way to a maximum at infinity
+_CURVED = 1e-10  # least curvature at an optimum, in nats per squared logit
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,9 @@ def fit_vector(logits: Any, labels: Any) -> VectorScaling:
         labels: Class numbers, [n]; every class must come.
 
     Raises:
-        ValueError: Rows are not finite, labels do not fit or lack a class, or every row can be made right.
+        ValueError: Rows are not finite, or labels do not fit.
+        Unbounded: No finite weights are best: labels lack a class, every row can be made right, or some can be made
+            ever surer at no cost to the others.
 
     Example:
         >>> logits = np.tile([np.log(9.0), 0.0], (10, 1))
@@ -61,7 +66,7 @@ def fit_vector(logits: Any, labels: Any) -> VectorScaling:
     num, classes = rows.shape
     missing = np.setdiff1d(np.arange(classes), numbers)
     if len(missing):
-        raise ValueError(f"fit_vector: labels must hold every class, or its offset is unbounded; got no {missing[0]}.")
+        raise Unbounded(f"fit_vector: labels must hold every class, or its offset is unbounded; got no {missing[0]}.")
     happened = np.eye(classes)[numbers]
 
     def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
@@ -73,7 +78,41 @@ def fit_vector(logits: Any, labels: Any) -> VectorScaling:
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-15, "gtol": 1e-9})
     weight, bias = found.x[:classes], found.x[classes:] - found.x[classes:].mean()
     if np.all((weight * rows + bias).argmax(axis=1) == numbers):
-        raise ValueError("fit_vector: some row must stay wrong, or weights have no bound; got all of them right.")
+        raise Unbounded("fit_vector: some row must stay wrong, or weights have no bound; got all of them right.")
     if np.max(np.abs(found.jac)) > _FLAT:
-        raise ValueError(f"fit_vector: the likelihood must have a finite maximum; L-BFGS found none ({found.message}).")
+        raise Unbounded(f"fit_vector: the likelihood must have a finite maximum; L-BFGS found none ({found.message}).")
+    if _still_rises(rows, weight, bias, found.jac):
+        raise Unbounded(
+            "fit_vector: every weight must cost some row, or it has no bound; got labels that some logits tell without "
+            f"error on all rows that they move (L-BFGS stopped at weights of up to {np.abs(weight).max():.3g})."
+        )
     return VectorScaling(weight, bias)
+
+
+def _still_rises(rows: np.ndarray, weight: np.ndarray, bias: np.ndarray, slope: np.ndarray) -> bool:
+    """Whether the likelihood has its maximum at infinity: in the tail of exp(-t) slope and curvature fall alike.
+
+    Along each axis of the curvature: is it nothing, though rows move, or is Newton's step still of the order of 1?
+    """
+    num, classes = rows.shape
+    size = np.sqrt(np.mean(rows**2, axis=0))
+    size = np.where(size > 0, size, 1.0)
+    unit = rows / size
+    p = softmax(weight * rows + bias, axis=1)
+    both = np.hstack([p * unit, p])
+    curvature = -both.T @ both / num
+    own = [(unit**2 * p).mean(axis=0), (unit * p).mean(axis=0), p.mean(axis=0)]
+    at = np.arange(classes)
+    for i, j, diagonal in ((0, 0, own[0]), (0, classes, own[1]), (classes, 0, own[1]), (classes, classes, own[2])):
+        curvature[at + i, at + j] += diagonal
+    values, axes = np.linalg.eigh(curvature)
+    for value, axis in zip(values, axes.T, strict=True):
+        moved = axis[:classes] * unit + axis[classes:]
+        reach = np.ptp(moved, axis=1).max()
+        if reach < 1e-7:
+            continue  # an offset of all classes, or a weight of logits that are all alike: no row moves
+        if value < _CURVED * reach**2:
+            return True
+        if abs(axis @ (slope / np.concatenate([size, np.ones(classes)]))) * reach > _STEP * value:
+            return True
+    return False
