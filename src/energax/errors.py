@@ -34,6 +34,13 @@ class DivergenceError(EnergaxError):
         self.phase = phase
 
 
+class Unbounded(EnergaxError, ValueError):
+    """A likelihood has no finite maximum on the data at hand, so that no fit is best; the message says why.
+
+    A comparison of fits writes it down and goes on; any other error of a fit is raised.
+    """
+
+
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """`" Did you mean 'moons'?"`, or nothing where no known word is near.
 

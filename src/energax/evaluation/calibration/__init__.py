@@ -10,5 +10,4 @@ from .isotonic import IsotonicScaling as IsotonicScaling, fit_isotonic as fit_is
 from .log_loss import log_loss as log_loss
 from .reliability import Reliability as Reliability, reliability as reliability
 from .temperature_scaling import TemperatureScaling as TemperatureScaling, fit_temperature as fit_temperature
-from .unbounded import Unbounded as Unbounded
 from .vector_scaling import VectorScaling as VectorScaling, fit_vector as fit_vector

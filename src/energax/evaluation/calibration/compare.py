@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from energax.errors import ConfigError, did_you_mean
+from energax.errors import ConfigError, Unbounded, did_you_mean
 
 from ..given import as_labelled
 from ..rows import jackknife_error
@@ -23,7 +23,6 @@ from .isotonic import fit_isotonic
 from .log_loss import log_loss
 from .reliability import Reliability, reliability
 from .temperature_scaling import fit_temperature
-from .unbounded import Unbounded
 from .vector_scaling import fit_vector
 
 BEFORE = "before"

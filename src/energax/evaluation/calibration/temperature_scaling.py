@@ -14,8 +14,9 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import softmax
 
+from energax.errors import Unbounded
+
 from ..given import as_labelled, as_logits
-from .unbounded import Unbounded
 
 _HOTTEST, _COLDEST = 1e-6, 1e6  # of 1 / T
 

@@ -13,8 +13,9 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
+from energax.errors import Unbounded
+
 from ..given import as_labelled, as_logits
-from .unbounded import Unbounded
 
 _FLAT = 1e-4  # largest entry of the gradient at an optimum, in nats
 _STEP = 0.1  # of Newton at an optimum, in logits; about 1 for ever on the way to a maximum at infinity
