@@ -35,13 +35,14 @@ def key():
     return jax.random.key(0)
 
 
-@pytest.fixture(autouse=True)
-def compilation(request):
-    """Most tests compile for longer than they run: fewer passes over their programs, the same arithmetic."""
-    quick = not AS_USERS and request.node.get_closest_marker("optimised") is None
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Most tests compile for longer than they run: fewer passes over their programs, the same arithmetic.
+
+    A hook and no fixture: what a module prepares for its tests is compiled as they are, whichever comes first.
+    """
+    quick = not AS_USERS and item.get_closest_marker("optimised") is None
     jax.config.update("jax_disable_most_optimizations", quick)
-    yield
-    jax.config.update("jax_disable_most_optimizations", not AS_USERS)
 
 
 @pytest.fixture(autouse=True, scope="module")
