@@ -80,7 +80,7 @@ def samples(owner: str, name: str, x: Any, *, least: int = 1, ndim: int | None =
         raise ValueError(f"{owner}: {name} must have {wanted}, samples on axis 0; got shape {tuple(x.shape)}.")
     if x.shape[0] < least or math.prod(x.shape) == 0:
         raise ValueError(f"{owner}: {name} must hold at least {least} sample(s); got shape {tuple(x.shape)}.")
-    bad = np.argwhere(~np.isfinite(np.asarray(x, dtype=np.float64)))
+    bad = np.argwhere(~np.isfinite(np.asarray(x)))
     if len(bad):
         raise ValueError(
             f"{owner}: {name} must be finite; got {np.asarray(x)[tuple(bad[0])]} at index {tuple(map(int, bad[0]))}."
@@ -147,7 +147,7 @@ def on_host(owner: str, name: str, value: Any) -> Any:
     if str(value.layout) != "torch.strided":
         raise ValueError(f"{owner}: {name} must be dense; got a tensor of layout {value.layout}.")
     value = value.detach().cpu()
-    return (value.double() if value.is_floating_point() else value).numpy()  # NumPy knows no bfloat16
+    return (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()  # NumPy knows no bfloat16
 
 
 def _short(array: np.ndarray) -> str:

@@ -166,52 +166,43 @@ def test_what_is_usual_is_counted_on_the_graph_of_the_fit():
     assert alone.budget != sure.budget
 
 
-BAD = {
-    "logits of one axis": ({"logits": CASE.logits[:, 0]}, r"logits must have shape \[nodes, columns\]; got"),
-    "embeddings of other nodes": ({"embeddings": CASE.embeddings[:5]}, r"embeddings must have shape \[60, columns\]"),
-    "a NaN": ({"embeddings": np.full((60, 2), np.nan)}, "non-finite entry in row"),
-    "words": ({"logits": np.full((60, 3), "a")}, "logits must hold real numbers"),
-    "edges beyond the nodes": ({"edges": np.array([[0], [60]])}, r"edge_index must lie in \[0, 60\)"),
-    "edges as pairs": ({"edges": CASE.edges.T}, r"edge_index must have shape \[2, edges\]"),
-    "edges of real numbers": ({"edges": CASE.edges * 1.0}, "edge_index must hold integers"),
-    "a class too many": ({"labels": CASE.labels + 1}, r"labels of training nodes must lie in \[0, 3\)"),
-    "labels of real numbers": ({"labels": CASE.labels * 1.0}, "labels must be integers"),
-    "a class without nodes": ({"train": CASE.train & (CASE.labels > 0)}, "at least 2 training nodes; got 0 of class 0"),
-    "nothing to train on": ({"train": np.zeros(60, bool)}, "must choose at least one node"),
-    "a mask of other nodes": ({"train": CASE.train[:9]}, "must have one boolean a node, 60; got 9"),
-    "embeddings that stand still": ({"embeddings": np.ones((60, 2))}, "distances must vary over the nodes"),
-}  # fmt: skip
+def test_a_scale_on_all_logits_and_the_temperature_is_one_of_the_energies_alone():
+    # e = T e', so e / T, the budget and the predictions are those of T = 1, and energies are T times theirs
+    hot = CASE._replace(logits=3.0 * CASE.logits)
+    mine, theirs = CASE.fit(), hot.fit(temperature=3.0)
+    assert theirs.budget == pytest.approx(mine.budget, rel=1e-12)
+    for a, b in zip(hot.score(temperature=3.0), CASE.score(), strict=True):
+        np.testing.assert_allclose(a, 3.0 * b, rtol=1e-11, atol=1e-12)
+    for a, b in zip(
+        theirs.predict(hot.logits, hot.embeddings, hot.edges),
+        mine.predict(CASE.logits, CASE.embeddings, CASE.edges),
+        strict=True,
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize(("changes", "sentence"), BAD.values(), ids=BAD)
-def test_bad_input_is_refused_in_a_sentence(changes, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        CASE._replace(**changes).fit()
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
+def test_predictions_are_the_direct_formula_and_half_of_the_nodes_are_cut(temperature):
+    sure = CASE.fit(temperature=temperature, steps=3)
+    beta = np.exp(sure.evidence(CASE.logits, CASE.embeddings) / temperature)
+    total = beta.sum(axis=1)
+    assert (total > np.exp(sure.budget)).sum() == 30
+    assert sure.budget == pytest.approx(np.median(np.log(total)), rel=1e-12)
+    for given, most in ((None, np.exp(sure.budget)), (-1.0, np.exp(-1.0)), (np.inf, np.inf)):
+        cut = beta * np.minimum(1.0, most / total)[:, None]
+        alpha = 1.0 + diffuse(walk(CASE.edges, 60), cut, 3)
+        found = sure.predict(CASE.logits, CASE.embeddings, CASE.edges, budget=given)
+        np.testing.assert_allclose(found.probabilities, alpha / alpha.sum(axis=1, keepdims=True), rtol=1e-9)
+        np.testing.assert_allclose(found.uncertainty, -np.log((alpha - 1.0).sum(axis=1)), rtol=1e-9, atol=1e-12)
+        assert found.classes.tolist() == (alpha - 1.0).argmax(axis=1).tolist()
+    with pytest.raises(ValueError, match="budget must be a number or inf; got 'much'"):
+        sure.predict(CASE.logits, CASE.embeddings, CASE.edges, budget="much")
 
 
-OPTIONS = {
-    "covariance": ({"covariance": "round"}, "must be one of diagonal, full, isotropic, identity; got 'round'"),
-    "tied": ({"tied": True}, "must be one of no, total, within"),
-    "shrinkage": ({"shrinkage": 1.5}, r"must lie in \[0, 1\]; got 1.5"),
-    "gamma": ({"gamma": -1.0}, "gamma must be >= 0"),
-    "weights": ({"weights": (0.0, 0.0, 0.0)}, "three numbers >= 0, not all 0"),
-    "aggregation": ({"aggregation": "mean"}, "must be one of sum, logsumexp"),
-    "diffusion": ({"diffusion": "heat"}, "must be one of row, symmetric, column"),
-    "alpha": ({"alpha": 2.0}, r"alpha must lie in \[0, 1\]"),
-    "steps": ({"steps": -1}, "steps must be an integer >= 0"),
-    "temperature": ({"temperature": 0.0}, "temperature must be > 0"),
-}
-
-
-@pytest.mark.parametrize(("options", "sentence"), OPTIONS.values(), ids=OPTIONS)
-def test_an_option_out_of_range_is_refused_in_a_sentence(options, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        CASE.fit(**options)
-
-
-def test_a_graph_of_another_width_is_refused():
-    sure = CASE.fit()
-    with pytest.raises(ValueError, match=r"embeddings must have shape \[60, 2\]"):
-        sure.score(CASE.logits, CASE.embeddings[:, :1], CASE.edges)
-    with pytest.raises(ValueError, match=r"logits must have shape \[nodes, 3\]"):
-        sure.score(CASE.logits[:, :2], CASE.embeddings, CASE.edges)
+def test_predictions_walk_as_the_fit_was_told():
+    other = CASE.fit(alpha=0.0, diffusion="symmetric", steps=2)
+    beta = np.exp(other.evidence(CASE.logits, CASE.embeddings))
+    cut = beta * np.minimum(1.0, np.exp(other.budget) / beta.sum(axis=1))[:, None]
+    alpha = 1.0 + diffuse(walk(CASE.edges, 60, alpha=0.0, kind="symmetric"), cut, 2)
+    found = other.predict(CASE.logits, CASE.embeddings, CASE.edges).probabilities
+    np.testing.assert_allclose(found, alpha / alpha.sum(axis=1, keepdims=True), rtol=1e-9)

@@ -28,25 +28,7 @@ WORDS = dataclasses.replace(GRAPH, x=np.maximum(GRAPH.x > 0.5, np.arange(8) == 0
 RNG = np.random.default_rng(0)
 
 
-# --- splits and shifts
-
-
-def test_parts_are_disjoint_and_foreign_nodes_are_in_the_test_alone():
-    foreign = stratified(GRAPH.y, 0.5, np.random.default_rng(1))
-    parts, other = split(GRAPH, foreign, 0), split(GRAPH, foreign, 1)
-    assert not (parts.train & parts.validation).any()
-    assert not ((parts.train | parts.validation) & (parts.test | foreign)).any()
-    assert np.bincount(GRAPH.y[parts.train]).tolist() == [20] * 3
-    np.testing.assert_array_equal(parts.test, other.test)
-    assert (parts.train != other.train).any()
-    assert (parts.train | parts.validation | parts.test | foreign).all()
-
-
-def test_a_class_with_too_few_nodes_is_refused():
-    foreign = GRAPH.y == 1
-    foreign[np.flatnonzero(foreign)[:2]] = False
-    with pytest.raises(DataError, match="a known class must have at least 3 nodes"):
-        split(GRAPH, foreign, 0)
+# --- shifts
 
 
 @pytest.mark.parametrize("name", shifts())
@@ -97,19 +79,6 @@ def test_near_noise_has_the_statistics_of_the_known_and_far_noise_has_not():
 
 
 # --- training
-
-
-def test_a_step_reads_only_what_its_loss_depends_on():
-    foreign = np.zeros(300, bool)
-    parts = split(GRAPH, foreign, 0)
-    net = training.GCN(8, 64, 3, key=jax.random.key(0))
-    a = normalised_adjacency(GRAPH.edge_index, 300)
-    logits, _ = net(jnp.asarray(GRAPH.x), a)
-    logs = jax.nn.log_softmax(logits)
-    whole = -np.mean(np.asarray(logs)[np.flatnonzero(parts.train), GRAPH.y[parts.train]])
-    part = training._part(GRAPH, a, np.asarray(a(jnp.asarray(GRAPH.x))), parts.train)
-    assert part.inputs.shape[0] < 320
-    assert float(training.loss(net, part, None)) == pytest.approx(whole, rel=1e-5)
 
 
 @pytest.fixture(scope="module")

@@ -1,41 +1,41 @@
-"""What enters: NumPy, JAX or torch arrays become NumPy's at the door, and what is wrong is refused there.
+"""What enters: NumPy, JAX or torch arrays become NumPy's at the door, and what does not fit a graph is refused there.
 
-A torch tensor is known by its own methods; torch is never imported.
+What any array must be is asked of `energax.checks`; here stands what is asked of nodes, edges and classes besides.
 """
 
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
-
-def to_numpy(value: Any) -> np.ndarray:
-    """`value` as a NumPy array; a torch tensor leaves its graph and its device first."""
-    if hasattr(value, "detach") and hasattr(value, "cpu"):
-        value = value.detach().cpu()
-        value = value.float() if str(value.dtype) in ("torch.bfloat16", "torch.float16") else value
-        return np.asarray(value.numpy())
-    return np.asarray(value)
+from energax import checks
 
 
 def matrix(owner: str, name: str, value: Any, rows: int | None = None, columns: int | None = None) -> np.ndarray:
-    """`value` as floats [nodes, columns]; ValueError unless it is real, finite, of that shape, not empty."""
-    array = to_numpy(value)
-    wanted = f"[{'nodes' if rows is None else rows}, {'columns' if columns is None else columns}]"
-    wrong = array.ndim != 2 or array.size == 0 or rows not in (None, len(array))
-    if wrong or columns not in (None, array.shape[1]):
+    """`value` as floats [nodes, columns]; ValueError unless it is real, finite, of that shape, not empty.
+
+    Float32 of NumPy and JAX stays as it is: a million nodes take half the memory.
+    """
+    value = checks.on_host(owner, name, value)
+    checks.samples(owner, name, value, ndim=2)
+    array = np.asarray(value)
+    if rows not in (None, len(array)) or columns not in (None, array.shape[1]):
+        wanted = f"[{'nodes' if rows is None else rows}, {'columns' if columns is None else columns}]"
         raise ValueError(f"{owner}: {name} must have shape {wanted}; got shape {array.shape}.")
-    if array.dtype.kind not in "fiu" and array.dtype.name != "bfloat16":
-        raise ValueError(f"{owner}: {name} must hold real numbers; got dtype {array.dtype}.")
-    array = array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
-    finite = np.isfinite(array).all(axis=1)
-    if not finite.all():
-        raise ValueError(f"{owner}: {name} must be finite; got a non-finite entry in row {int(np.argmin(finite))}.")
-    return array
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+
+
+def one_step(owner: str, step: Any) -> sparse.csr_array:
+    """`step`; ValueError unless it is a square matrix in compressed sparse rows, as `walk` makes it."""
+    if not sparse.issparse(step) or step.format != "csr" or step.shape[0] != step.shape[1]:
+        got = f"{type(step).__name__} of shape {getattr(step, 'shape', 'none')}"
+        raise ValueError(f"{owner}: step must be the square sparse matrix that `walk` makes; got {got}.")
+    return step
 
 
 def edges(owner: str, edge_index: Any, nodes: int) -> np.ndarray:
     """`edge_index` as integers [2, edges] in [0, nodes), a column (from, to) an edge; ValueError if it is not so."""
-    array = to_numpy(edge_index)
+    array = np.asarray(checks.on_host(owner, "edge_index", edge_index))
     if array.size == 0 and (array.shape[:1] == (2,) or array.ndim == 1):
         return np.empty((2, 0), np.int64)
     if array.ndim != 2 or array.shape[0] != 2:
@@ -50,7 +50,7 @@ def edges(owner: str, edge_index: Any, nodes: int) -> np.ndarray:
 
 def mask(owner: str, name: str, value: Any, nodes: int) -> np.ndarray:
     """`value` as booleans [nodes]; positions of nodes do as well. ValueError if it is neither, or names no node."""
-    array = to_numpy(value)
+    array = np.asarray(checks.on_host(owner, name, value))
     if array.ndim != 1 or array.dtype.kind not in "biu":
         raise ValueError(f"{owner}: {name} must be booleans or positions; got {array.dtype} of shape {array.shape}.")
     if array.dtype.kind != "b":
@@ -70,14 +70,10 @@ def mask(owner: str, name: str, value: Any, nodes: int) -> np.ndarray:
 
 def labels(owner: str, value: Any, chosen: np.ndarray, classes: int) -> np.ndarray:
     """Classes of the chosen nodes, int64; ValueError unless all lie in [0, classes) and each class has two nodes."""
-    array = to_numpy(value)
-    if array.shape != chosen.shape or array.dtype.kind not in "iu":
-        got = f"{array.dtype} of shape {array.shape}"
-        raise ValueError(f"{owner}: labels must be integers of shape [{len(chosen)}]; got {got}.")
-    found = array[chosen].astype(np.int64)
-    if found.min() < 0 or found.max() >= classes:
-        got = f"{found.min()} to {found.max()}"
-        raise ValueError(f"{owner}: labels of training nodes must lie in [0, {classes}), one a logit; got {got}.")
+    array = np.asarray(checks.on_host(owner, "labels", value))
+    if array.shape != chosen.shape:
+        raise ValueError(f"{owner}: labels must be one a node, shape {chosen.shape}; got shape {array.shape}.")
+    found = checks.labels(owner, "labels of training nodes", array[chosen], int(chosen.sum()), classes=classes)
     counts = np.bincount(found, minlength=classes)
     if counts.min() < 2:
         few = int(counts.argmin())

@@ -70,23 +70,25 @@ def walk(edge_index: Any, nodes: int, *, alpha: float = 0.5, kind: str = "row", 
     return p
 
 
-def diffuse(step: sparse.csr_array, signal: np.ndarray, steps: int) -> np.ndarray:
+def diffuse(step: sparse.csr_array, signal: Any, steps: int) -> np.ndarray:
     """The signal after `steps` steps, float64.
 
     Args:
         step: What `walk` made.
-        signal: [nodes] or [nodes, columns].
+        signal: [nodes] or [nodes, columns], of NumPy, JAX or torch.
         steps: Number of steps, >= 0.
 
     Raises:
-        ValueError: `steps` is no integer >= 0, or the signal has another number of nodes.
+        ValueError: `steps` is no integer >= 0, `step` is no matrix of `walk`, or the signal is not finite or of other
+            nodes.
 
     Example:
         >>> diffuse(walk(np.array([[0, 1], [1, 0]]), 2), np.array([1.0, 0.0]), 2)
         array([0.625, 0.375])
     """
     checks.count("diffuse", "steps", steps, least=0)
-    s = np.asarray(signal, np.float64)
+    step = arrays.one_step("diffuse", step)
+    s = checks.array("diffuse", "signal", signal)
     if s.shape[:1] != step.shape[:1]:
         raise ValueError(f"diffuse: signal must have one row a node, {step.shape[0]}; got shape {s.shape}.")
     for _ in range(steps):

@@ -12,14 +12,14 @@ Cost: the diffusion of `classes + 1` columns.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
 from energax import checks
 
-from .arrays import log_sum_exp
+from .arrays import log_sum_exp, matrix, one_step
 from .diffusion import diffuse
 
 AGGREGATIONS = ("sum", "logsumexp")
@@ -42,7 +42,7 @@ class GraphEnergies(NamedTuple):
 
 
 def graph_energies(
-    evidence: np.ndarray,
+    evidence: Any,
     step: sparse.csr_array,
     *,
     steps: int = 10,
@@ -53,7 +53,7 @@ def graph_energies(
     """The three energies and what they come to.
 
     Args:
-        evidence: e_ic, minus the energy of node i and class c, [nodes, classes].
+        evidence: e_ic, minus the energy of node i and class c, finite, [nodes, classes].
         step: One step of the diffusion, as `walk` makes it.
         steps: Their number, >= 0.
         temperature: T > 0.
@@ -61,7 +61,8 @@ def graph_energies(
         aggregation: "sum" of weight times energy, or "logsumexp" of it.
 
     Raises:
-        ValueError: A weight is negative or all are 0, or an option is not known or out of range.
+        ValueError: The evidence is not finite or not of the nodes of `step`, a weight is negative or all are 0, or an
+            option is not known or out of range.
 
     Example:
         >>> from energax.systems.gebm import walk
@@ -76,6 +77,8 @@ def graph_energies(
         raise ValueError(f"graph_energies.weights must be three numbers >= 0, not all 0; got {weights!r}.")
     if aggregation not in AGGREGATIONS:
         raise ValueError(f"graph_energies.aggregation must be one of {', '.join(AGGREGATIONS)}; got {aggregation!r}.")
+    step = one_step("graph_energies", step)
+    evidence = np.asarray(matrix("graph_energies", "evidence", evidence, rows=step.shape[0]), np.float64)
     independent = -temperature * log_sum_exp(evidence / temperature)
     spread = diffuse(step, np.column_stack([evidence, independent]), steps)  # one pass over the edges for both
     local = -temperature * log_sum_exp(spread[:, :-1] / temperature)

@@ -39,7 +39,8 @@ class GraphEvidence:
     Attributes:
         gaussians: Of the classes.
         match: The scales of distances and logits.
-        budget: Median of -E_ind over the graph of the fit, nats: the certainty that a node may hand on in `predict`.
+        budget: Median of -E_ind / T, the log of all evidence of a node, over the graph of the fit, nats: the certainty
+            that a node may hand on in `predict`.
         reference: GEBM of all nodes of the graph of the fit, sorted, [nodes]: what is usual.
         options: The settings of the fit, by name.
     """
@@ -79,7 +80,7 @@ class GraphEvidence:
             labels: Classes in [0, classes), integers [nodes]; read at training nodes only.
             train_mask: Booleans [nodes], or positions of the labelled nodes; at least 2 a class.
             alone: (logits, embeddings) of the same network with message passing switched off, from which `budget` and
-                `reference` are taken; None takes the propagated ones for them too.
+                `reference` are taken, rows as before; None takes the propagated ones for them too.
             covariance: "diagonal", "full", "isotropic" or "identity".
             tied: "no", "total" or "within": one covariance for all classes (see `ClassGaussians.fit`).
             shrinkage: Share in [0, 1] of the mean variance in every variance.
@@ -120,8 +121,9 @@ class GraphEvidence:
         energies = {"steps": steps, "temperature": temperature, "weights": weights, "aggregation": aggregation}
         options = {"gamma": gamma, "alpha": alpha, "diffusion": diffusion, "energies": energies}
         fresh = GraphEvidence(gaussians, match, np.inf, np.empty(0), options)
-        seen = fresh.score(*((logits, embeddings) if alone is None else alone), edge_index)
-        return GraphEvidence(gaussians, match, float(np.median(-seen.independent)), np.sort(seen.total), options)
+        seen = fresh.score(*((logits, embeddings) if alone is None else _pair(alone, nodes)), edge_index)
+        budget = float(np.median(-seen.independent)) / temperature
+        return GraphEvidence(gaussians, match, budget, np.sort(seen.total), options)
 
     def evidence(self, logits: Any, embeddings: Any) -> np.ndarray:
         """e_ic = l_ic - gamma m'_c(h_i), float64 [nodes, classes].
@@ -161,13 +163,17 @@ class GraphEvidence:
 
         Args:
             total: `score(...).total`, [nodes].
+
+        Raises:
+            ValueError: It is not finite, or not of one axis.
         """
-        return np.searchsorted(self.reference, arrays.to_numpy(total), side="left") / len(self.reference)
+        total = checks.array("GraphEvidence.unusual", "total", total, ndim=1)
+        return np.searchsorted(self.reference, total, side="left") / len(self.reference)
 
     def predict(
         self, logits: Any, embeddings: Any, edge_index: Any, *, budget: float | None = None
     ) -> EvidentialPrediction:
-        """Classes that noisy neighbours cannot poison, see `evidential_prediction`.
+        """Classes that noisy neighbours cannot poison, see `evidential_prediction`; its evidence is e_ic / T.
 
         Args:
             logits: [nodes, classes], with message passing switched off.
@@ -178,9 +184,18 @@ class GraphEvidence:
         Raises:
             ValueError: Shapes differ from those of the fit, or an entry is not finite.
         """
-        e = self.evidence(logits, embeddings)
+        energies = self.options["energies"]
+        e = self.evidence(logits, embeddings) / energies["temperature"]
         most = self.budget if budget is None else budget
-        return evidential_prediction(e, self._step(edge_index, len(e)), most, steps=self.options["energies"]["steps"])
+        return evidential_prediction(e, self._step(edge_index, len(e)), most, steps=energies["steps"])
 
     def _step(self, edge_index: Any, nodes: int) -> Any:
         return walk(edge_index, nodes, alpha=self.options["alpha"], kind=self.options["diffusion"])
+
+
+def _pair(alone: Any, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both of `alone`, one row a node of the fit."""
+    if not isinstance(alone, tuple) or len(alone) != 2:
+        raise ValueError(f"GraphEvidence.fit.alone must be (logits, embeddings); got {type(alone).__name__}.")
+    logits = arrays.matrix("GraphEvidence.fit", "alone's logits", alone[0], rows=nodes)
+    return logits, arrays.matrix("GraphEvidence.fit", "alone's embeddings", alone[1], rows=nodes)

@@ -1,6 +1,6 @@
 """Predictions that noise cannot poison: every node hands its neighbours as much evidence as it has density.
 
-    beta_j  = exp(e_j), cut to the budget: beta_j <- beta_j min(1, exp(budget + E_ind(j)))
+    beta_j  = exp(e_j / T), cut to the budget: beta_j <- beta_j min(1, exp(budget) / sum_c beta_jc)
     alpha_i = 1 + sum_j (D beta)_ij,   p_i = alpha_i / sum_c alpha_ic        (a Dirichlet a node)
 
 A node far from the data has beta near 0; it listens and is not heard, whereas averaging features or logits lets one
@@ -15,14 +15,14 @@ that evidence of exp(-1e9) still votes among its like.
 Fails where classes differ in scale and no budget is set: the sharpest class wins everywhere.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
 from energax import checks
 
-from .arrays import log_sum_exp
+from .arrays import log_sum_exp, matrix, one_step
 
 
 class EvidentialPrediction(NamedTuple):
@@ -42,18 +42,19 @@ class EvidentialPrediction(NamedTuple):
 
 
 def evidential_prediction(
-    evidence: np.ndarray, step: sparse.csr_array, budget: float = np.inf, *, steps: int = 10
+    evidence: Any, step: sparse.csr_array, budget: float = np.inf, *, steps: int = 10
 ) -> EvidentialPrediction:
     """The Dirichlet of every node.
 
     Args:
-        evidence: e_ic, [nodes, classes].
+        evidence: e_ic, finite, [nodes, classes]; at a temperature T, e_ic / T.
         step: One step of the diffusion, as `walk` makes it, with loops.
         budget: The most log evidence that a node may hand on, nats; inf for none.
         steps: Number of steps, >= 0.
 
     Raises:
-        ValueError: `steps` is out of range, `budget` is a NaN or -inf, or a row of `step` is empty.
+        ValueError: The evidence is not finite or not of the nodes of `step`, `steps` is out of range, `budget` is no
+            number or -inf, or a row of `step` is empty.
 
     Example:
         >>> from energax.systems.gebm import walk
@@ -62,11 +63,12 @@ def evidential_prediction(
         array([0, 0])
     """
     checks.count("evidential_prediction", "steps", steps, least=0)
-    if not budget > -np.inf:
+    if isinstance(budget, bool) or not isinstance(budget, (int, float, np.number)) or not budget > -np.inf:
         raise ValueError(f"evidential_prediction.budget must be a number or inf; got {budget!r}.")
+    step = one_step("evidential_prediction", step)
     if np.diff(step.indptr).min() == 0:
         raise ValueError("evidential_prediction.step must have an entry in every row; got an empty one (loops=False?).")
-    beta = np.asarray(evidence, np.float64)
+    beta = np.asarray(matrix("evidential_prediction", "evidence", evidence, rows=step.shape[0]), np.float64)
     beta = beta - np.maximum(log_sum_exp(beta) - budget, 0.0)[:, None]
     for _ in range(steps):
         beta = _log_step(step, beta)

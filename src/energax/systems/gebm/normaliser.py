@@ -36,7 +36,7 @@ def log_normaliser(
         gamma: Weight of the regulariser, > 0.
 
     Raises:
-        ValueError: `gamma` is not > 0, or the head has another shape than the means.
+        ValueError: `gamma` is not > 0, or the head is not finite or has another shape than the means.
 
     Example:
         >>> one = np.ones(1)
@@ -47,7 +47,8 @@ def log_normaliser(
         True
     """
     checks.positive("log_normaliser", "gamma", gamma, ndim=0)
-    w, b = np.asarray(weight, np.float64), np.asarray(bias, np.float64)
+    w = checks.array("log_normaliser", "weight", weight, ndim=2)
+    b = checks.array("log_normaliser", "bias", bias, ndim=1)
     if w.shape != gaussians.means.shape or b.shape != w.shape[:1]:
         raise ValueError(
             f"log_normaliser: weight must have shape {gaussians.means.shape} and bias one entry a class; "

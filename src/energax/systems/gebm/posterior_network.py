@@ -23,7 +23,7 @@ from energax.core import Key
 from energax.data import Graph
 from energax.networks import Adjacency, normalised_adjacency
 
-from .training import DROPOUT, WIDTH, padded, stopped_early
+from .training import DROPOUT, WIDTH, diverged, padded, stopped_early
 
 LATENT, FLOWS, STEPS, TELEPORT, BOUND, ENTROPY = 16, 10, 10, 0.1, 30.0, 1e-4
 
@@ -120,6 +120,9 @@ def train_posterior_network(
         train: Booleans [nodes].
         validation: Booleans [nodes].
         seed: Of weights and dropout.
+
+    Raises:
+        DivergenceError: A validation loss is not finite.
     """
     counts = np.bincount(graph.y[train], minlength=graph.classes)
     log_prior = np.log(counts / counts.sum()).astype(np.float32)
@@ -131,7 +134,10 @@ def train_posterior_network(
     shares = (np.pad(mask / mask.sum(), (0, more)).astype(np.float32) for mask in (train, validation))
     x, y = np.pad(graph.x, ((0, more), (0, 0))), np.pad(graph.y, (0, more))
     data = _Data(jnp.asarray(x), wide, jnp.asarray(log_prior), jnp.asarray(y), *map(jnp.asarray, shares))
-    return _train(jax.random.key(seed), data), log_prior
+    net, broken = _train(jax.random.key(seed), data)
+    if int(broken):
+        raise diverged("train_posterior_network", 0, int(broken))
+    return net, log_prior
 
 
 def total_evidence(net: PosteriorNetwork, log_prior: np.ndarray, graph: Graph) -> np.ndarray:
@@ -146,7 +152,7 @@ def _concentrations(net: PosteriorNetwork, x: Array, a: Adjacency, log_prior: Ar
 
 
 @eqx.filter_jit
-def _train(key: Key, data: _Data) -> PosteriorNetwork:
+def _train(key: Key, data: _Data) -> tuple[PosteriorNetwork, Int[Array, ""]]:
     start, noise = jax.random.split(key)
     net = PosteriorNetwork(data.x.shape[1], len(data.log_prior), key=start)
 

@@ -22,9 +22,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import numpy as np
+from energax import checks
 
-from .arrays import to_numpy
 from .trial import Outputs
 
 LOOPS = ("GCNConv", "GATConv", "GATv2Conv", "SGConv", "APPNP")
@@ -53,7 +52,7 @@ def outputs(model: Any, x: Any, edge_index: Any, **arguments: Any) -> tuple[Outp
         on, off = outputs(net, torch.eye(3), torch.tensor([[0, 1], [1, 0]]))
         on.logits.shape, off.embeddings.shape  # (3, 2), (3, 8)
     """
-    torch, passing = _torch()
+    torch, passing = installed()
     layers = [module for module in model.modules() if isinstance(module, passing)]
     for layer in layers:
         _check(layer)
@@ -67,7 +66,12 @@ def outputs(model: Any, x: Any, edge_index: Any, **arguments: Any) -> tuple[Outp
     return on, off
 
 
-def _torch() -> tuple[Any, Any]:
+def installed() -> tuple[Any, Any]:
+    """(torch, torch-geometric's MessagePassing).
+
+    Raises:
+        ImportError: One of them is not installed; the sentence says how it is.
+    """
     try:
         import torch
         from torch_geometric.nn import MessagePassing
@@ -90,7 +94,7 @@ def _switch(layer: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
     x = bound.arguments["x"]
     nodes = (x[0] if isinstance(x, tuple) else x).shape[0]
     given = bound.arguments["edge_index"]
-    if not hasattr(given, "new_ones") or given.is_sparse or given.layout != _torch()[0].strided:
+    if not hasattr(given, "new_ones") or given.is_sparse or given.layout != installed()[0].strided:
         raise ValueError(f"pyg.outputs: edge_index must be a dense tensor [2, edges]; got {type(given).__name__}.")
     loops = given.new_ones((2, nodes)).cumsum(dim=1) - 1
     bound.arguments["edge_index"] = loops if type(layer).__name__ in LOOPS else loops[:, :0]
@@ -150,7 +154,8 @@ def _run(model: Any, layers: list[Any], x: Any, edge_index: Any, arguments: dict
     for spread, given, named, out in calls[weighted[-1] + 1 :]:
         # what only spreads acts on logits and embeddings alike
         embeddings, logits = spread(embeddings, *given[1:], **{k: v for k, v in named.items() if k != "x"}), out
-    found = Outputs(np.asarray(to_numpy(logits)), np.asarray(to_numpy(embeddings)))
+    pairs = {"logits": logits, "embeddings": embeddings}
+    found = Outputs(**{name: checks.on_host("pyg.outputs", name, value) for name, value in pairs.items()})
     if found.logits.ndim != 2 or found.embeddings.ndim != 2 or len(found.logits) != len(x):
         got = f"{type(last).__name__} with {found.logits.shape}"
         raise ValueError(f"pyg.outputs: the last layer must give one row a node, [{len(x)}, classes]; got {got}.")

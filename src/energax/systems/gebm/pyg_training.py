@@ -11,8 +11,8 @@ import numpy as np
 
 from energax.data import Graph
 
-from .pyg import outputs
-from .training import DECAY, EVERY, GAIN, MOST, PATIENCE, RATE
+from .pyg import installed, outputs
+from .training import DECAY, EVERY, GAIN, MOST, PATIENCE, RATE, diverged
 from .trial import Outputs
 
 
@@ -59,14 +59,19 @@ def train_models(
         validation: Booleans [nodes].
         members: How many.
         seed: Of weights and dropout.
+
+    Raises:
+        ImportError: torch or torch-geometric is not installed.
+        DivergenceError: A validation loss is not finite.
     """
-    return Trained([_one(make, graph, train, validation, 100 * seed + member) for member in range(members)])
+    return Trained([_one(make, graph, train, validation, seed, member) for member in range(members)])
 
 
-def _one(make: Callable[[int, int], Any], graph: Graph, train: np.ndarray, validation: np.ndarray, seed: int) -> Any:
-    import torch
-
-    torch.manual_seed(seed)
+def _one(
+    make: Callable[[int, int], Any], graph: Graph, train: np.ndarray, validation: np.ndarray, seed: int, member: int
+) -> Any:
+    torch, _ = installed()
+    torch.manual_seed(100 * seed + member)
     model = make(graph.x.shape[1], graph.classes)
     optimiser = torch.optim.Adam(model.parameters(), lr=RATE, weight_decay=DECAY)
     x, edges = tensors(graph)
@@ -82,6 +87,8 @@ def _one(make: Callable[[int, int], Any], graph: Graph, train: np.ndarray, valid
         model.eval()
         with torch.no_grad():
             now = float(torch.nn.functional.cross_entropy(model(x, edges)[held], y[held]))
+        if not np.isfinite(now):
+            raise diverged("train_models", member, step)
         if now < least - GAIN:
             best, least, reached = copy.deepcopy(model.state_dict()), now, step
         elif step - reached >= PATIENCE:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
+from . import arrays
+
 COVARIANCES = ("diagonal", "full", "isotropic", "identity")
 TIES = ("no", "total", "within")
 FLOOR = 1e-6
@@ -62,7 +64,8 @@ class ClassGaussians:
                 dimensions; 0 as in the paper.
 
         Raises:
-            ValueError: A name is unknown, or `shrinkage` is out of range.
+            ValueError: Embeddings are not finite, labels do not fit, a class has fewer than 2 nodes, a name is unknown,
+                `shrinkage` is out of range, or an option would change nothing beside the others.
 
         Example:
             >>> x = np.array([[0.0, 0.0], [2.0, 4.0], [5.0, 1.0], [7.0, 3.0]])
@@ -76,7 +79,9 @@ class ClassGaussians:
             raise ValueError(f"ClassGaussians.tied must be one of {', '.join(TIES)}; got {tied!r}.")
         if isinstance(shrinkage, bool) or not 0.0 <= shrinkage <= 1.0:
             raise ValueError(f"ClassGaussians.shrinkage must lie in [0, 1]; got {shrinkage!r}.")
-        h = np.asarray(embeddings, np.float64)
+        _act(covariance, tied, shrinkage)
+        h = np.asarray(arrays.matrix("ClassGaussians", "embeddings", embeddings), np.float64)
+        labels = arrays.labels("ClassGaussians", labels, np.ones(len(h), bool), classes)
         groups = [h[labels == c] for c in range(classes)]
         means = np.stack([group.mean(axis=0) for group in groups])
         spread = _full if covariance == "full" else _diagonal
@@ -96,7 +101,11 @@ class ClassGaussians:
 
         Args:
             embeddings: [nodes, dim].
+
+        Raises:
+            ValueError: They are not finite, or of another dimension.
         """
+        embeddings = arrays.matrix("ClassGaussians", "embeddings", embeddings, columns=self.means.shape[1])
         out = np.empty((len(embeddings), len(self.means)))
         full = self.covariances.ndim == 3
         roots = [cholesky(s, lower=True) if full else 1.0 / s for s in self.covariances]
@@ -111,6 +120,20 @@ class ClassGaussians:
                 else:
                     out[begin : begin + len(block), c] = np.square(away, out=away) @ root
         return out
+
+
+def _act(covariance: str, tied: str, shrinkage: float) -> None:
+    """ValueError where an option would change nothing beside the others."""
+    if covariance == "identity" and (tied != "no" or shrinkage > 0):
+        raise ValueError(
+            "ClassGaussians.covariance 'identity' must stand alone, for it reads no variance; "
+            f"got tied={tied!r}, shrinkage={shrinkage}."
+        )
+    if covariance == "isotropic" and tied != "no" and shrinkage > 0:
+        raise ValueError(
+            "ClassGaussians.shrinkage must be 0 where one isotropic variance is tied, for it is the mean already; "
+            f"got {shrinkage}."
+        )
 
 
 def _diagonal(away: np.ndarray) -> np.ndarray:

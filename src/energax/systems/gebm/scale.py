@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import arrays
+
 
 @dataclass(frozen=True, eq=False)
 class ScaleMatch:
@@ -32,15 +34,17 @@ class ScaleMatch:
             logits: [nodes, classes].
 
         Raises:
-            ValueError: There are fewer than 3 nodes, or one of the two does not vary in a class.
+            ValueError: They are not finite or differ in shape, there are fewer than 3 nodes, or one of the two does not
+                vary in a class.
 
         Example:
             >>> match = ScaleMatch.fit(np.arange(40.0)[:, None], 10.0 - np.arange(40.0)[:, None] / 2)
             >>> match.distance_low, match.distance_high, match.slope
             (array([1.]), array([38.]), array([0.5]))
         """
-        match = cls(*_central("distances", distances), *_central("logits", logits))
-        return match
+        distances = arrays.matrix("ScaleMatch", "distances", distances)
+        logits = arrays.matrix("ScaleMatch", "logits", logits, *distances.shape)
+        return cls(*_central("distances", distances), *_central("logits", logits))
 
     @property
     def slope(self) -> np.ndarray:

@@ -22,6 +22,7 @@ from jaxtyping import Array, Bool, Float, Int, Scalar
 from energax import checks
 from energax.core import Key
 from energax.data import Graph
+from energax.errors import DivergenceError
 from energax.networks import GCN, Adjacency, normalised_adjacency
 
 WIDTH, DROPOUT, RATE, DECAY = 64, 0.5, 1e-2, 1e-4
@@ -53,6 +54,7 @@ class _Carry(NamedTuple):
     least: Scalar
     reached: Int[Array, ""]
     step: Int[Array, ""]
+    broken: Int[Array, ""]
 
 
 def train_gcns(graph: Graph, train: np.ndarray, validation: np.ndarray, *, members: int = 1, seed: int = 0) -> GCN:
@@ -67,6 +69,7 @@ def train_gcns(graph: Graph, train: np.ndarray, validation: np.ndarray, *, membe
 
     Raises:
         ValueError: A count is out of range, or a mask chooses no node.
+        DivergenceError: A validation loss is not finite.
     """
     checks.count("train_gcns", "members", members)
     checks.count("train_gcns", "seed", seed, least=0)
@@ -77,7 +80,11 @@ def train_gcns(graph: Graph, train: np.ndarray, validation: np.ndarray, *, membe
     inputs = np.asarray(whole(jnp.asarray(graph.x)))
     parts = [_part(graph, whole, inputs, mask) for mask in (train, validation)]
     keys = jax.random.split(jax.random.key(seed), members)
-    return _train(keys, parts[0], parts[1], graph.classes)
+    nets, broken = _train(keys, parts[0], parts[1], graph.classes)
+    for member, step in enumerate(np.asarray(broken).tolist()):
+        if step:
+            raise diverged("train_gcns", member, step)
+    return nets
 
 
 def _part(graph: Graph, whole: Adjacency, inputs: np.ndarray, mask: np.ndarray) -> Part:
@@ -116,8 +123,8 @@ def loss(net: GCN, part: Part, key: Key | None) -> Scalar:
 
 
 @eqx.filter_jit
-def _train(keys: Key, train: Part, validation: Part, classes: int) -> GCN:
-    def one(key: Key) -> GCN:
+def _train(keys: Key, train: Part, validation: Part, classes: int) -> tuple[GCN, Int[Array, " members"]]:
+    def one(key: Key) -> tuple[GCN, Int[Array, ""]]:
         start, noise = jax.random.split(key)
         net = GCN(train.inputs.shape[1], WIDTH, classes, key=start)
         return stopped_early(
@@ -127,8 +134,22 @@ def _train(keys: Key, train: Part, validation: Part, classes: int) -> GCN:
     return jax.vmap(one)(keys)
 
 
-def stopped_early(net: Any, noise: Key, loss: Callable[[Any, Key], Scalar], validation: Callable[[Any], Scalar]) -> Any:
-    """The net with the least validation loss on a run of Adam; traced, for one member.
+def diverged(owner: str, member: int, step: int) -> DivergenceError:
+    """The error of a member whose validation loss is not finite at a step."""
+    return DivergenceError(
+        f"{owner}: the validation loss must stay finite; that of member {member} did not at step {step}. "
+        "Are the features of a usual size?",
+        step=step,
+        phase="network",
+    )
+
+
+def stopped_early(
+    net: Any, noise: Key, loss: Callable[[Any, Key], Scalar], validation: Callable[[Any], Scalar]
+) -> tuple[Any, Int[Array, ""]]:
+    """(the net with the least validation loss on a run of Adam, the step at which that loss was not finite or 0).
+
+    Traced, for one member; the caller raises `diverged`.
 
     Args:
         net: A pytree of arrays to train.
@@ -145,7 +166,7 @@ def stopped_early(net: Any, noise: Key, loss: Callable[[Any, Key], Scalar], vali
         return (eqx.apply_updates(net, updates), optimiser), None
 
     def goes_on(carry: _Carry) -> Bool[Array, ""]:
-        return (carry.step < MOST) & (carry.step - carry.reached < PATIENCE)
+        return (carry.step < MOST) & (carry.step - carry.reached < PATIENCE) & (carry.broken == 0)
 
     def look(carry: _Carry) -> _Carry:
         keys = jax.random.split(jax.random.fold_in(noise, carry.step), EVERY)
@@ -154,8 +175,9 @@ def stopped_early(net: Any, noise: Key, loss: Callable[[Any, Key], Scalar], vali
         better = now < carry.least - jnp.asarray(GAIN, now.dtype)
         best = jax.tree.map(lambda new, old: jnp.where(better, new, old), net, carry.best)
         least, reached = jnp.where(better, now, carry.least), jnp.where(better, at, carry.reached)
-        return _Carry(net, optimiser, best, least, reached, at)
+        return _Carry(net, optimiser, best, least, reached, at, jnp.where(jnp.isfinite(now), 0, at))
 
     zero = jnp.zeros((), jnp.int32)
-    first = _Carry(net, _OPTIMISER.init(net), net, jnp.asarray(jnp.inf, jnp.float32), zero, zero)
-    return jax.lax.while_loop(goes_on, look, first).best
+    first = _Carry(net, _OPTIMISER.init(net), net, jnp.asarray(jnp.inf, jnp.float32), zero, zero, zero)
+    last = jax.lax.while_loop(goes_on, look, first)
+    return last.best, last.broken
