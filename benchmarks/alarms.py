@@ -10,13 +10,13 @@ what has not been called by then counts as missed. Good ones are run to their en
 
 import argparse
 import os
-import re
 import time
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import numpy as np
+from results import put
 
 from energax.runtime.alarms import Watchdog
 from energax.runtime.build import build
@@ -25,7 +25,6 @@ from energax.runtime.limits import Settings
 from energax.runtime.loop import Look, fit
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reliability.md"
-BEGIN, END = "<!-- alarms: begin -->", "<!-- alarms: end -->"
 LENGTH = 1500
 
 ULA, WILD = "sampler.kind=ula", ("optimizer.clip=null", "optimizer.schedule=constant")
@@ -108,8 +107,7 @@ def main() -> None:
         lines = ["| what is wrong | run | called by |", "|---|---|---|", *bad, ""]
         lines += ["| good run | called |", "|---|---|", *good, ""]
         lines += [f"Runs of {LENGTH:,} steps, on {time.strftime('%Y-%m-%d')}."]
-        new = "\n".join([BEGIN, *lines, END])
-        PAGE.write_text(re.sub(f"{BEGIN}.*?{END}", lambda _: new, PAGE.read_text(), flags=re.DOTALL))
+        put(PAGE, "alarms", "\n".join(lines))
     if wrong:
         raise SystemExit(f"{wrong} of {len(bad) + len(good)} runs were judged wrongly.")
 

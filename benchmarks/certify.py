@@ -10,10 +10,11 @@ A log has one line a kernel or bug; those that it holds already are not run agai
 
 import argparse
 import json
-import re
 import sys
 import time
 from pathlib import Path
+
+from results import put
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "certified.md"
@@ -111,15 +112,8 @@ def planted_table(lines: list[dict]) -> str:
 
 def write(lines: list[dict]) -> None:
     """Both tables into the page, between their marks."""
-    text = PAGE.read_text()
-    tables = {
-        "certified": certified_table([line for line in lines if "bug" not in line]),
-        "planted": planted_table([line for line in lines if "bug" in line]),
-    }
-    for name, table in tables.items():
-        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        text = re.sub(f"{begin}.*?{end}", lambda _, t=table, b=begin, e=end: f"{b}\n{t}\n{e}", text, flags=re.DOTALL)
-    PAGE.write_text(text)
+    put(PAGE, "certified", certified_table([line for line in lines if "bug" not in line]))
+    put(PAGE, "planted", planted_table([line for line in lines if "bug" in line]))
 
 
 def main() -> None:

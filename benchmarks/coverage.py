@@ -14,7 +14,6 @@ import argparse
 import dataclasses
 import importlib
 import json
-import re
 import time
 from collections.abc import Callable, Iterable
 from functools import cache, partial
@@ -27,6 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from coverage_problems import PROBLEMS, Problem
+from results import put
 from scipy.special import stdtrit
 
 from energax.free_energy import (
@@ -65,7 +65,6 @@ nodes_module, thermodynamic = (importlib.import_module(f"energax.free_energy.{n}
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
 ROWS = ROOT / "runs" / "coverage.jsonl"
-BEGIN, END = "<!-- coverage: begin -->", "<!-- coverage: end -->"
 SEEN = "observable"
 
 
@@ -423,10 +422,7 @@ def main() -> None:
             keep(rows, [{"table": SEEN, "doubted": 0} | row for row in found])
     print(tables(rows))
     if asked.write:
-        text = re.sub(
-            f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{tables(rows)}\n{END}", PAGE.read_text(), flags=re.DOTALL
-        )
-        PAGE.write_text(text)
+        put(PAGE, "coverage", tables(rows))
 
 
 def load() -> dict:

@@ -13,7 +13,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
 import tempfile
@@ -21,10 +20,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from results import put
+
 ROOT = Path(__file__).resolve().parents[1]
 ATTACKS = ROOT / "tests" / "runtime" / "attacks"
 PAGE = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
 
 # name -> (script, its word, how many, what is done, in a reader's words)
 FAULTS = {
@@ -90,9 +90,7 @@ def main() -> None:
         print(json.dumps(rows[-1]), flush=True)
     print(table(rows))
     if asked.write:
-        text = PAGE.read_text()
-        pattern = re.compile(f"{BEGIN}.*?{END}", re.DOTALL)
-        PAGE.write_text(pattern.sub(lambda _: f"{BEGIN}\n{table(rows)}\n{END}", text))
+        put(PAGE, "faults", table(rows))
     if any(row["lost"] or row["silent"] for row in rows):
         raise SystemExit(1)
 

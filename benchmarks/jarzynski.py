@@ -15,7 +15,6 @@ off its parameters. `neural`: the mass of the mode at the right, by quadrature. 
 import argparse
 import json
 import os
-import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -31,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array
+from results import put
 
 from energax.audit.method import normalised_by
 from energax.audit.problems import two_modes_plane
@@ -182,10 +182,7 @@ def write_machines(rows: list[dict[str, Any]]) -> None:
                 f"{share:.1%} of {told['checks'].sum()} | {told['log-likelihood'].mean():.2f} |"
             )
         lines.append("")
-    begin, end = "<!-- auditors: begin -->", "<!-- auditors: end -->"
-    text = "\n".join([begin, "", *lines, end])
-    page = PAGE.read_text()
-    PAGE.write_text(re.sub(f"{begin}.*?{end}", lambda _: text, page, flags=re.DOTALL))
+    put(PAGE, "auditors", "\n".join(["", *lines]))
 
 
 def _pm(values: np.ndarray) -> str:

@@ -14,7 +14,6 @@ import hashlib
 import importlib.util
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -23,10 +22,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from results import put
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
 CACHE = Path(tempfile.gettempdir()) / "energax-mutants-cache"  # what a bug does not change is compiled once
-BEGIN, END = "<!-- mutants: begin -->", "<!-- mutants: end -->"
 
 
 def load():
@@ -131,9 +131,7 @@ def main() -> None:
                     file.write(json.dumps(rows[m.name]) + "\n")
     print(table(chosen, rows))
     if asked.write:
-        text = PAGE.read_text()
-        new = f"{BEGIN}\n{table(chosen, rows)}\n{END}"
-        PAGE.write_text(re.sub(f"{BEGIN}.*?{END}", lambda _: new, text, flags=re.DOTALL))
+        put(PAGE, "mutants", table(chosen, rows))
     if not all(rows[m.name]["caught"] for m in chosen):
         raise SystemExit(1)
 

@@ -35,6 +35,21 @@ def rows(path: str) -> list[dict]:
     return [json.loads(line) for line in Path(path).read_text().splitlines() if line.startswith("{")]
 
 
+def put(page: Path, name: str, text: str) -> None:
+    """Writes `text` between `<!-- NAME: begin -->` and `<!-- NAME: end -->` of a page.
+
+    Raises:
+        ValueError: The two marks do not stand there, once each and in this order.
+    """
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    whole = page.read_text()
+    before, _, rest = whole.partition(begin)
+    after = rest.partition(end)[2]
+    if whole.count(begin) != 1 or whole.count(end) != 1 or end not in rest:
+        raise ValueError(f"{page.name} must hold {begin} and then {end}, once each.")
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}")
+
+
 def samplers(found: list[dict]) -> str:
     """Sampling: gradients a CPU second, and ratios."""
     speed = {(r["peer"], r["work"]): r["grad_evals_per_cpu_s"] for r in found if "peer" in r}

@@ -12,7 +12,6 @@ are those of 10,000 exact draws of the machine. Runs are kept in benchmarks/shar
 import argparse
 import json
 import os
-import re
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from results import put
 from sklearn.linear_model import LogisticRegression
 
 from energax.data import load
@@ -107,9 +107,7 @@ def write(rows: list[dict[str, Any]]) -> None:
             cells.append(" : ".join(f"{v:.3f}" for v in values.mean(axis=0)))
             cells.append(f"{np.abs(values - SHARES).max():.3f}")
         lines.append("| " + " | ".join([*cells, f"{np.mean([each['nll'] for each in found]):.2f}"]) + " |")
-    begin, end = "<!-- shares: begin -->", "<!-- shares: end -->"
-    text = "\n".join([begin, "", *lines, "", end])
-    PAGE.write_text(re.sub(f"{begin}.*?{end}", lambda _: text, PAGE.read_text(), flags=re.DOTALL))
+    put(PAGE, "shares", "\n".join(["", *lines, ""]))
 
 
 def main() -> None:

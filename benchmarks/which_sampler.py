@@ -11,7 +11,6 @@ chains that disagree have few. Seconds are process CPU seconds on one thread, co
 
 import argparse
 import os
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from arviz_stats.base import array_stats
+from results import put
 
 from energax.core import FunctionEnergy, GeometricPath
 from energax.energies import (
@@ -510,11 +510,6 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def marks(name: str) -> tuple[str, str]:
-    """What stands around a study's table in the page."""
-    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-
-
 def main() -> None:
     """Runs the studies that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -526,9 +521,7 @@ def main() -> None:
         text = table(*STUDIES[name]())
         print(f"## {name} ({time.process_time() - began:.0f} CPU s): {STUDIES[name].__doc__}\n\n{text}\n", flush=True)
         if asked.write:
-            begin, end = marks(name)
-            found = re.sub(f"{begin}.*?{end}", lambda _: f"{begin}\n{text}\n{end}", PAGE.read_text(), flags=re.DOTALL)  # noqa: B023
-            PAGE.write_text(found)
+            put(PAGE, name, text)
 
 
 if __name__ == "__main__":

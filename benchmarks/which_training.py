@@ -13,12 +13,13 @@ import argparse
 import datetime
 import json
 import os
-import re
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+
+from results import put
 
 from energax.audit import Cell, audit, cells, rows_of, summarise
 from energax.report.audit import grouped, markdown, titles, write_audit, write_blindness
@@ -52,9 +53,7 @@ def write(folder: Path) -> None:
         "",
     ]
     text = "\n".join([*head, *markdown(summaries), "### Methods", "", *titles(each.method for each in summaries)])
-    begin, end = "<!-- audit: begin -->", "<!-- audit: end -->"
-    page = PAGE.read_text()
-    PAGE.write_text(re.sub(f"{begin}.*?{end}", lambda _: f"{begin}\n{text}\n{end}", page, flags=re.DOTALL))
+    put(PAGE, "audit", text)
 
 
 def main() -> None:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # threads of torch that wait for busy cores take a minute for a second's work
 
 import jax
 import pytest

@@ -36,6 +36,8 @@ def is_users(error: Exception) -> bool:
     """Whether an error is a refusal of energax's own or of the file system, and not a bug."""
     if isinstance(error, (EnergaxError, OSError)):
         return not isinstance(error, BrokenPipeError)
+    if isinstance(error, ImportError):
+        return error.name is None  # a sentence about an extra; a module that breaks has its name there
     if not isinstance(error, ValueError) or error.__traceback__ is None:
         return False
     last = error.__traceback__
