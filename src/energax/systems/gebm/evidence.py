@@ -121,8 +121,8 @@ class GraphEvidence:
         energies = {"steps": steps, "temperature": temperature, "weights": weights, "aggregation": aggregation}
         options = {"gamma": gamma, "alpha": alpha, "diffusion": diffusion, "energies": energies}
         fresh = GraphEvidence(gaussians, match, np.inf, np.empty(0), options)
-        scored = (logits, embeddings) if alone is None else _pair(alone, nodes)
-        seen = fresh.score(*scored, edge_index)
+        off, h = (logits, embeddings) if alone is None else _pair(alone, nodes)
+        seen = fresh.score(off, h, edge_index)
         budget = float(np.median(-seen.independent)) / temperature
         return GraphEvidence(gaussians, match, budget, np.sort(seen.total), options)
 
