@@ -141,13 +141,13 @@ def labels(owner: str, name: str, value: Any, num: int, *, classes: int | None =
 
 
 def on_host(owner: str, name: str, value: Any) -> Any:
-    """A PyTorch tensor as a NumPy array; anything else as it is."""
+    """A PyTorch tensor as a NumPy array of its kind (bfloat16 as float32); anything else as it is."""
     if not (hasattr(value, "detach") and hasattr(value, "cpu")):
         return value
     if str(value.layout) != "torch.strided":
         raise ValueError(f"{owner}: {name} must be dense; got a tensor of layout {value.layout}.")
     value = value.detach().cpu()
-    return (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()  # NumPy knows no bfloat16
+    return (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
 
 
 def _short(array: np.ndarray) -> str:

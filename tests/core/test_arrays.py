@@ -25,11 +25,9 @@ class Tensor:
 
     cpu = detach
 
-    def is_floating_point(self):
-        return self.values.dtype.kind == "f"
-
-    def double(self):
-        return Tensor(self.values.astype(np.float64))
+    @property
+    def dtype(self):
+        return f"torch.{self.values.dtype}"
 
     def numpy(self):
         return self.values
@@ -49,6 +47,8 @@ def test_a_tensor_of_torch_gives_them_too():
     tensor = torch.tensor(ROWS, dtype=torch.bfloat16, requires_grad=True)
     np.testing.assert_array_equal(checks.array("f", "x", tensor), ROWS)
     np.testing.assert_array_equal(checks.labels("f", "y", torch.tensor([1, 0]), 2, classes=2), [1, 0])
+    for dtype, kept in ((torch.bfloat16, np.float32), (torch.float32, np.float32), (torch.float64, np.float64)):
+        assert checks.on_host("f", "x", tensor.to(dtype)).dtype == kept
     with pytest.raises(ValueError, match=r"x must be dense; got a tensor of layout torch\.sparse"):
         checks.array("f", "x", torch.tensor(ROWS).to_sparse())
 
