@@ -4,6 +4,7 @@
     python benchmarks/mutants.py --only "lost root"  those whose name holds these words
     python benchmarks/mutants.py --keep seen.jsonl   and not again those judged before on the same code and test
     python benchmarks/mutants.py --write             and put the table into docs/reliability.md
+    python benchmarks/mutants.py --new --write       those that the page does not tell yet; its other rows stay
 
 The bugs are in tests/mutants.py: a file, the words that are replaced, what replaces them, and the test. Every named test
 is also run on the sound code and must pass there. A bug is caught if the test fails, and not if it errs while collecting.
@@ -79,14 +80,26 @@ def mark(mutant) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
+def line(mutant, caught: bool) -> str:
+    """One bug and its test in Markdown."""
+    test = mutant.test.replace("|", "\\|")
+    return f"| {mutant.name} | `{mutant.file}` | `{test}` | {'caught' if caught else '**missed**'} |"
+
+
+def told() -> set[str]:
+    """The lines of the page's table: a bug that is planted elsewhere now, or tested by another test, has none."""
+    return set(PAGE.read_text().splitlines())
+
+
 def table(mutants: list, rows: dict[str, dict]) -> str:
-    """The bugs and their tests in Markdown."""
+    """All bugs and their tests in Markdown; those that were not judged now as the page tells them."""
+    before = told()
+    caught = {m.name: rows[m.name]["caught"] if m.name in rows else line(m, True) in before for m in mutants}
     lines = ["| planted bug | file | caught by | |", "|---|---|---|---|"]
-    for m in mutants:
-        test = m.test.replace("|", "\\|")
-        lines.append(f"| {m.name} | `{m.file}` | `{test}` | {'caught' if rows[m.name]['caught'] else '**missed**'} |")
-    caught = sum(rows[m.name]["caught"] for m in mutants)
-    return "\n".join([*lines, "", f"**{caught} of {len(mutants)} caught**, on {time.strftime('%Y-%m-%d')}."])
+    lines += [line(m, caught[m.name]) for m in mutants]
+    count = f"**{sum(caught.values())} of {len(mutants)} caught**"
+    now = "" if len(rows) == len(mutants) else f", {len(rows)} of them judged"
+    return "\n".join([*lines, "", f"{count}{now} on {time.strftime('%Y-%m-%d')}."])
 
 
 def known(path: Path | None) -> dict[str, dict]:
@@ -108,13 +121,15 @@ def main() -> None:
     """Plants what was asked and reports."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="those whose name holds these words")
+    parser.add_argument("--new", action="store_true", help="those that the page does not tell yet")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="a file of what was judged before, to which this run adds")
     parser.add_argument("--write", action="store_true", help="refresh the table of docs/reliability.md")
     asked = parser.parse_args()
-    chosen = [m for m in load() if asked.only in m.name]
+    every = load()
+    chosen = [m for m in every if asked.only in m.name and not (asked.new and line(m, True) in told())]
     if asked.write and asked.only:
-        parser.error("--write needs all of them")
+        parser.error("--write needs all of them, or --new")
     before = known(asked.keep)
     rows = {m.name: before[mark(m)] for m in chosen if mark(m) in before}
     left = [m for m in chosen if m.name not in rows]
@@ -129,9 +144,9 @@ def main() -> None:
             elif asked.keep:
                 with asked.keep.open("a") as file:
                     file.write(json.dumps(rows[m.name]) + "\n")
-    print(table(chosen, rows))
+    print("\n".join(line(m, rows[m.name]["caught"]) for m in chosen))
     if asked.write:
-        put(PAGE, "mutants", table(chosen, rows))
+        put(PAGE, "mutants", table(every, rows))
     if not all(rows[m.name]["caught"] for m in chosen):
         raise SystemExit(1)
 

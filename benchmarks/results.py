@@ -5,6 +5,7 @@
     python benchmarks/bench_ising.py --peer PY2 > ising.jsonl
     python benchmarks/bench_rbm.py --peer PY3 > rbm.jsonl;           python benchmarks/bench_memory.py > memory.jsonl
     python benchmarks/bench_hmc_nuts.py --peer PY2 > hmc_nuts.jsonl; python benchmarks/bench_posteriors.py > posteriors.jsonl
+    python benchmarks/bench_gebm.py > gebm.jsonl
     python benchmarks/results.py samplers.jsonl training.jsonl ...   (any of them: the other sections stay)
 
 PY is the Python of an environment with torch==2.13.0, torchebm==0.8.9 and ebmkit==0.16.0, PY2 of one with the same JAX,
@@ -246,10 +247,27 @@ def posteriors(found: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def gebm(found: list[dict]) -> str:
+    """GEBM on large graphs: seconds and memory."""
+    lines = [
+        "## GEBM on large graphs: CPU seconds, and the peak of the whole process, MiB",
+        "",
+        "| nodes | edges | fit | score | predict | wall seconds of all three | peak | before the fit |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    parts = ("fit", "score", "predict")
+    for r in found:
+        cpu = " | ".join(f"{r[part + ' (CPU)']:.3g}" for part in parts)
+        wall = f"{sum(r[part] for part in parts):.3g}"
+        lines.append(f"| {r['nodes']:,} | {r['edges']:,} | {cpu} | {wall} | {r['peak_mib']:,} | {r['start_mib']:,} |")
+    lines += ["", "64 dimensions and 10 classes in float32, edges at random: the worst case for a cache."]
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Writes the page."""
     parts = {"samplers": samplers, "training": training, "conv": conv, "gpu": gpu, "ising": ising}
-    parts |= {"rbm": rbm, "memory": memory, "hmc_nuts": hmc_nuts, "posteriors": posteriors}
+    parts |= {"rbm": rbm, "memory": memory, "hmc_nuts": hmc_nuts, "posteriors": posteriors, "gebm": gebm}
     texts = PAGE.read_text().split("\n\n## ")[1:] if PAGE.exists() else []
     sections = {text.partition("\n")[0]: f"## {text.rstrip()}" for text in texts}
     for path in sys.argv[1:]:  # a section that is not written anew stays as it is

@@ -42,6 +42,8 @@ POPULATION = "free_energy/test_population_annealing.py::test_{}"
 TORUS = "free_energy/test_wang_landau.py::test_the_density_of_states_of_the_four_by_four_torus"
 RBM = "energies/test_rbm.py::test_everything_is_the_table_of_joint_states[0.4]"
 ACCEPT = "where(level.astype(acceptance.dtype) < acceptance, new, state)"
+SCORE = "evaluation/ood/test_scores.py::test_{}"
+CALIBRATION = "evaluation/calibration/test_calibration.py::test_{}"
 HEAT_BATH = "logits = jnp.where(jnp.isfinite(values), -values, -jnp.inf)"
 
 MUTANTS = [
@@ -1239,7 +1241,7 @@ MUTANTS = [
         "systems/gebm/split.py",
         "train, free & ~train, test)",
         "train, ~test & ~train, test)",
-        "systems/gebm/test_study.py::test_parts_are_disjoint_and_foreign_nodes_are_in_the_test_alone",
+        "systems/gebm/test_split.py::test_every_node_has_one_part_and_foreign_ones_are_in_the_test_or_nowhere",
     ),
     Mutant(
         "heterophily for homophily",
@@ -1282,5 +1284,147 @@ MUTANTS = [
         "x[:known], x[order] = ",
         "x[:known], x[np.sort(order)] = ",
         "data/test_graphs.py::test_planetoid_files_are_read_where_torch_geometric_keeps_them",
+    ),
+    # --- scores of the unusual and calibration
+    Mutant(
+        "energy score: the temperature outside lost",
+        "evaluation/ood/energy_score.py",
+        "return -temperature * logsumexp(rows / temperature, axis=1)",
+        "return -logsumexp(rows / temperature, axis=1)",
+        SCORE.format("probabilities_give_the_textbook_forms[3.0]"),
+    ),
+    Mutant(
+        "relative Mahalanobis: the whole forgotten",
+        "evaluation/ood/relative_mahalanobis.py",
+        "self.classes.distances(rows).min(axis=1) - self.whole.distances(rows)[:, 0]",
+        "self.classes.distances(rows).min(axis=1)",
+        SCORE.format("both_mahalanobis_scores_are_their_formulas[0.0]"),
+    ),
+    Mutant(
+        "Mahalanobis: the common covariance about the common mean",
+        "evaluation/ood/mahalanobis.py",
+        "rows - means[owners], shrinkage",
+        "rows - rows.mean(axis=0), shrinkage",
+        SCORE.format("both_mahalanobis_scores_are_their_formulas[0.0]"),
+    ),
+    Mutant(
+        "nearest neighbours: the first for the k-th",
+        "evaluation/ood/knn.py",
+        "self.k)[0][:, -1]",
+        "self.k)[0][:, 0]",
+        SCORE.format("knn_is_what_all_distances_say"),
+    ),
+    Mutant(
+        "ReAct: what is quiet is raised to the cut",
+        "evaluation/ood/react.py",
+        "np.minimum(rows, self.cut)",
+        "np.maximum(rows, self.cut)",
+        SCORE.format("react_that_cuts_nothing_is_the_energy"),
+    ),
+    Mutant(
+        "ASH-S: the factor upside down",
+        "evaluation/ood/ash.py",
+        "np.divide(before, after, out",
+        "np.divide(after, before, out",
+        SCORE.format("ash_keeps_the_number_that_it_says"),
+    ),
+    Mutant(
+        "typicality: only high energies are unusual",
+        "evaluation/ood/typicality.py",
+        "np.abs(values.reshape(len(values), -1).mean(axis=1) - self.usual)",
+        "(values.reshape(len(values), -1).mean(axis=1) - self.usual)",
+        SCORE.format("a_shift_that_no_likelihood_sees_is_no_typical_one"),
+    ),
+    Mutant(
+        "calibration error: signs cancel between bins",
+        "evaluation/calibration/ece.py",
+        "np.sum(np.abs(sums(where, happened - confidence, bins)))",
+        "np.abs(np.sum(sums(where, happened - confidence, bins)))",
+        CALIBRATION.format("ece_agrees_with_a_loop_and_with_scikit_learn[15-0]"),
+    ),
+    Mutant(
+        "debiased calibration error: a row paired with itself",
+        "evaluation/calibration/debiased_ece.py",
+        "sums(where, rest, bins) ** 2 - sums(where, rest**2, bins)",
+        "sums(where, rest, bins) ** 2 - 0.0 * sums(where, rest**2, bins)",
+        CALIBRATION.format("one_confidence_has_the_closed_form"),
+    ),
+    Mutant(
+        "Brier score: what groups hide is left out",
+        "evaluation/calibration/brier.py",
+        "off**2 - 2.0 * off * left",
+        "0.0 * off * left",
+        CALIBRATION.format("the_parts_sum_to_the_whole[5-0]"),
+    ),
+    Mutant(
+        "temperature scaling: logits times T",
+        "evaluation/calibration/temperature_scaling.py",
+        'as_logits("TemperatureScaling", logits) / self.temperature',
+        'as_logits("TemperatureScaling", logits) * self.temperature',
+        CALIBRATION.format("temperature_scaling_is_stationary_and_finds_what_was_done"),
+    ),
+    Mutant(
+        "reliability: both tails on each side",
+        "evaluation/calibration/reliability.py",
+        "tail, misses = 0.5 * (1 - level), num - hits",
+        "tail, misses = 1 - level, num - hits",
+        CALIBRATION.format("intervals_are_those_of_the_binomial_test"),
+    ),
+    # --- graph evidence, its training and its data
+    Mutant(
+        "a budget of energies, not of log evidence",
+        "systems/gebm/evidence.py",
+        "float(np.median(-seen.independent)) / temperature",
+        "float(np.median(-seen.independent))",
+        "systems/gebm/test_evidence.py::test_a_scale_on_all_logits_and_the_temperature_is_one_of_the_energies_alone",
+    ),
+    Mutant(
+        "predictions that forget the temperature",
+        "systems/gebm/evidence.py",
+        'self.evidence(logits, embeddings) / energies["temperature"]',
+        "self.evidence(logits, embeddings)",
+        "systems/gebm/test_evidence.py::test_predictions_are_the_direct_formula_and_half_of_the_nodes_are_cut[4.0]",
+    ),
+    Mutant(
+        "what is usual is read off the propagated outputs",
+        "systems/gebm/evidence.py",
+        "(logits, embeddings) if alone is None else _pair(alone, nodes)",
+        "(logits, embeddings)",
+        "systems/gebm/test_evidence.py::test_what_is_usual_is_counted_on_the_graph_of_the_fit",
+    ),
+    Mutant(
+        "the last network for the best",
+        "systems/gebm/training.py",
+        "jnp.where(better, new, old)",
+        "new",
+        "systems/gebm/test_training.py::test_the_best_state_is_returned_and_not_the_last",
+    ),
+    Mutant(
+        "a loss that is not finite is kept quiet",
+        "systems/gebm/training.py",
+        "jnp.where(jnp.isfinite(now), 0, at)",
+        "zero",
+        "systems/gebm/test_training.py::test_a_loss_that_is_not_finite_is_told_with_its_step",
+    ),
+    Mutant(
+        "a left-out class trains",
+        "systems/gebm/split.py",
+        "free = ~foreign & ~test",
+        "free = ~test",
+        "systems/gebm/test_split.py::test_every_node_has_one_part_and_foreign_ones_are_in_the_test_or_nowhere",
+    ),
+    Mutant(
+        "pip runs the archive's own setup.py",
+        "data/fetch.py",
+        'added = {"PYTHONPATH": str(backend), ',
+        "added = {",
+        "data/test_graphs.py::test_pip_itself_runs_nothing_of_a_source_archive_and_fetches_no_tools",
+    ),
+    Mutant(
+        "Cora's classes by the alphabet",
+        "data/planetoid.py",
+        "CORA_CLASSES.index(",
+        "sorted(CORA_CLASSES).index(",
+        "data/test_graphs.py::test_cora_is_read_from_its_texts",
     ),
 ]
