@@ -34,11 +34,11 @@ def program(work: Work):
     def run(states):
         def body(states, _):
             states = kernel.sample(states, (), {})
-            return states, states.z
+            return states, (states.z, states.potential_energy, states.accept_prob, states.diverging)
 
-        return jax.numpy.swapaxes(jax.lax.scan(body, states, length=work.steps)[1], 0, 1)
+        return jax.lax.scan(body, states, length=work.steps)[1]
 
-    return lambda: jax.block_until_ready(run(states))
+    return lambda: jax.numpy.swapaxes(jax.block_until_ready(run(states))[0], 0, 1)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from .random import (
     categorical as categorical,
     chain_keys as chain_keys,
     invert as invert,
+    plain_key as plain_key,
     standard_normal as standard_normal,
     step_key as step_key,
     uniform as uniform,

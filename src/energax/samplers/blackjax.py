@@ -26,6 +26,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Scalar
 
 from energax.core import AbstractEnergy, AbstractSampler, Key, X, checks
+from energax.numerics.random import plain_key
 from energax.numerics.tree import all_finite, where
 
 
@@ -108,7 +109,7 @@ class Blackjax(AbstractSampler):
         whole = state.inner._replace(position=state.x)
         with relaxed():
             _, kernel = self.build(**dict(self.options))
-            inner, info = kernel(key, whole, lambda x: -energy(x), **_filled(self.parameters, state.x))
+            inner, info = kernel(plain_key(key), whole, lambda x: -energy(x), **_filled(self.parameters, state.x))
         inner = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), inner, whole)
         new = BlackjaxState(inner.position, -inner.logdensity, inner._replace(position=None))
         finite = all_finite(inner)
