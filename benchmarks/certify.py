@@ -111,9 +111,12 @@ def planted_table(lines: list[dict]) -> str:
 
 
 def write(lines: list[dict]) -> None:
-    """Both tables into the page, between their marks."""
-    put(PAGE, "certified", certified_table([line for line in lines if "bug" not in line]))
-    put(PAGE, "planted", planted_table([line for line in lines if "bug" in line]))
+    """The tables that there are lines for into the page, between their marks."""
+    certified, bugs = ([line for line in lines if ("bug" in line) is planted] for planted in (False, True))
+    if certified:
+        put(PAGE, "certified", certified_table(certified))
+    if bugs:
+        put(PAGE, "planted", planted_table(bugs))
 
 
 def main() -> None:

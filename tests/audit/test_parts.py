@@ -12,7 +12,7 @@ import pytest
 from energax.audit import methods, problems
 from energax.audit.method import BATCH
 from energax.audit.methods import kernel_density
-from energax.audit.problems import two_modes_50d
+from energax.audit.problems import digits_grey, two_modes_50d
 from energax.core import FunctionEnergy
 from energax.energies import SelfNormalised, quadrature_exact, rbm_exact, rbm_log_z
 from energax.evaluation import energy_values
@@ -101,6 +101,19 @@ def test_a_problem_begins_at_a_known_log_z(name):
         assert float(problem.log_z(start)) == pytest.approx(low, abs=1e-3)
     drawn = np.asarray(problem.base.sample(jax.random.key(1)))
     assert drawn.shape == problem.train.shape[1:] == problem.heldout.shape[1:] == problem.foreign.shape[1:]
+
+
+def test_grey_digits_are_weighed_by_annealing(monkeypatch):
+    for name, few in {"CHAINS": 50, "TEMPERATURES": 20, "BURN_IN": 5, "DRAWS": 100}.items():
+        monkeypatch.setattr(digits_grey, name, few)
+    problem = digits_grey.make(0)
+    seen = problem.look(problem.model(jax.random.key(0)), 0)
+    gaussian = 32.0 * math.log(2.0 * math.pi)
+    assert seen.log_z == pytest.approx((gaussian, gaussian), abs=0.01)
+    assert seen.draws.shape == (100, 64)
+    assert abs(problem.train.var() - 1.0) < 0.01
+    narrow = problem.look(FunctionEnergy(lambda x: 0.52 * jnp.sum(x**2)), 0)
+    assert narrow.log_z[0] - 0.2 < gaussian - 32.0 * math.log(1.04) < narrow.log_z[1] + 0.2
 
 
 def test_a_log_z_of_its_own_shifts_the_exact_one():
