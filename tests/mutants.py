@@ -344,8 +344,8 @@ MUTANTS = [
     Mutant(
         "NUTS and its kind: the energy as log density",
         "samplers/blackjax.py",
-        "inner, info = kernel(key, whole, lambda x: -energy(x),",
-        "inner, info = kernel(key, whole, lambda x: energy(x),",
+        "inner, info = kernel(plain_key(key), whole, lambda x: -energy(x),",
+        "inner, info = kernel(plain_key(key), whole, lambda x: energy(x),",
         invariant("multinomial hmc"),
     ),
     # --- what runs kernels

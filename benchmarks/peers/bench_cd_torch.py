@@ -1,4 +1,4 @@
-"""torchebm's and ebmkit's CD-20 step: batch 256, MLP 2x128, ULA; the torch half of `bench_training.py`.
+"""torchebm's and ebmkit's CD-20 step: batches of 256 and 32, MLP 2x128, ULA; the torch half of `bench_training.py`.
 
 Run with the Python of an environment that holds torch, torchebm and ebmkit. Prints JSON lines.
 """
@@ -18,10 +18,9 @@ from torchebm.core import BaseModel  # noqa: E402
 from torchebm.losses import ContrastiveDivergence  # noqa: E402
 from torchebm.samplers import LangevinDynamics  # noqa: E402
 
-BATCH, NUM_STEPS, STEP_SIZE, WIDTH, TURNS = 256, 20, 1e-2, 128, 5
+BATCHES, NUM_STEPS, STEP_SIZE, WIDTH, TURNS = (256, 32), 20, 1e-2, 128, 5
 torch.manual_seed(0)
 torch.set_num_threads(int(threads))
-data = torch.randn(BATCH, 2)
 
 
 class MLP(BaseModel):
@@ -36,7 +35,7 @@ class MLP(BaseModel):
         return self.net(x).squeeze(-1)
 
 
-def torchebm_turns():
+def torchebm_turns(data):
     """A call that trains TURNS steps."""
     model = MLP()
     loss_of = ContrastiveDivergence(model, LangevinDynamics(model, step_size=STEP_SIZE), k_steps=NUM_STEPS)
@@ -52,7 +51,7 @@ def torchebm_turns():
     return turns
 
 
-def ebmkit_turns():
+def ebmkit_turns(data):
     """A call that trains TURNS steps; ebmkit starts CD from noise unless told the textbook's start at the data."""
     loss = ebm.ContrastiveDivergence(
         ebm.LangevinDynamics(STEP_SIZE, steps=NUM_STEPS), init_fn=lambda shape: data.clone()
@@ -61,14 +60,15 @@ def ebmkit_turns():
     return lambda: trainer.fit([data], steps=TURNS, verbose=False)
 
 
-for name, make in (("torchebm", torchebm_turns), ("ebmkit", ebmkit_turns)):
-    turns = make()
-    turns()
-    wall, cpu = [], []
-    for _ in range(int(sys.argv[1])):
-        w, c = time.perf_counter(), time.process_time()
+for batch in BATCHES:
+    for name, make in (("torchebm", torchebm_turns), ("ebmkit", ebmkit_turns)):
+        turns = make(torch.randn(batch, 2))
         turns()
-        wall.append((time.perf_counter() - w) / TURNS)
-        cpu.append((time.process_time() - c) / TURNS)
-    row = {"peer": name, "work": "cd20_step_mlp128_b256", "seconds": min(wall), "cpu_seconds": min(cpu)}
-    print(json.dumps({**row, "load": os.getloadavg()[0]}), flush=True)
+        wall, cpu = [], []
+        for _ in range(int(sys.argv[1])):
+            w, c = time.perf_counter(), time.process_time()
+            turns()
+            wall.append((time.perf_counter() - w) / TURNS)
+            cpu.append((time.process_time() - c) / TURNS)
+        row = {"peer": name, "work": f"cd20_step_mlp128_b{batch}", "seconds": min(wall), "cpu_seconds": min(cpu)}
+        print(json.dumps({**row, "load": os.getloadavg()[0]}), flush=True)

@@ -154,7 +154,6 @@ def test_a_mixture_of_bits_is_normalised_and_beats_independent_ones_where_there_
         fit_bit_mixture(np.full((4, 2), 0.5), 2)
 
 
-@pytest.mark.optimised
 def test_along_training_three_routes_tell_one_likelihood():
     problem = build(tiny("jarzynski", "objective.num_chains=256", "training.steps=40"))
     state, _ = run_steps(problem.trainer, problem.initial_state(), problem.stream.chunk(0, 40))
@@ -182,7 +181,6 @@ def done(tmp_path_factory):
     return folder
 
 
-@pytest.mark.optimised
 def test_a_run_from_recipe_to_page(done):
     assert read_json(done / "run.json")["status"] == "done"
     found = read_json(done / "evaluation.json")
@@ -206,7 +204,6 @@ def test_a_run_from_recipe_to_page(done):
     assert "could not be made" not in page
 
 
-@pytest.mark.optimised
 def test_a_trained_machine_is_sampled_and_weighed(done):
     drawn = sample(done, 20)
     assert drawn["x"].shape == (20, 3, 3, 1)
@@ -223,7 +220,6 @@ FAST = ("tempered_pcd", "exact_likelihood", "discrete_energy_discrepancy")
 RUNS = [kind if kind in FAST else pytest.param(kind, marks=pytest.mark.slow) for kind in BITS if kind != "jarzynski"]
 
 
-@pytest.mark.optimised
 @pytest.mark.parametrize("kind", RUNS)
 def test_every_rule_runs_from_recipe_to_measurement(kind, tmp_path):
     folder = train(tiny(kind, f"out={tmp_path}", "evaluation.ood=[]", "report=false"))
