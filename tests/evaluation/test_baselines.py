@@ -56,6 +56,7 @@ def test_better_models_score_better_where_they_must():
     assert nll["gmm10"] < truth + 0.15
 
 
+@pytest.mark.slow
 def test_digits_baselines_stand_where_they_were_measured():
     x, _ = load_digits(return_X_y=True)
     x = x[np.random.default_rng(0).permutation(len(x))] / 8 - 1

@@ -26,7 +26,7 @@ def test_every_exact_value_is_met(rows):
         assert all(row.observables[name].reliable for name in off)
 
 
-@pytest.mark.parametrize("move", ["cluster", "wolff"])
+@pytest.mark.parametrize("move", ["cluster", pytest.param("wolff", marks=pytest.mark.slow)])
 def test_clusters_meet_them_too(move):
     plan = {"chains": 16, "sweeps": 600, "burn_in": 60, "thin": 2}
     for row in ising_sweep(jax.random.key(2), 8, BETAS, move=move, **plan):

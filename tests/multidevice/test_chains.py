@@ -71,7 +71,10 @@ def judge(one, eight):
             np.testing.assert_allclose(a, b, rtol=3e-6, atol=3e-6)
 
 
-@pytest.mark.parametrize("name", KERNELS)
+SLOW = ("parallel tempering of spins", "simulated tempering")  # the others hold the same law
+
+
+@pytest.mark.parametrize("name", [pytest.param(k, marks=[pytest.mark.slow] * (k in SLOW)) for k in KERNELS])
 def test_draws(name):
     kernel, energy, xs = KERNELS[name]
     start = init_chains(kernel, energy, xs)
@@ -81,7 +84,7 @@ def test_draws(name):
     assert np.std(np.asarray(one[1].x)) > 0.1
 
 
-@pytest.mark.parametrize("name", ["mala", "parallel tempering of spins"])
+@pytest.mark.parametrize("name", ["mala", pytest.param("parallel tempering of spins", marks=pytest.mark.slow)])
 def test_moments(name):
     """Those of every chain, and the pooled ones, which are sums over devices."""
     kernel, energy, xs = KERNELS[name]

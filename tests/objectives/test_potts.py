@@ -166,7 +166,7 @@ RULES = {
 
 
 @pytest.mark.optimised
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", [pytest.param(k, marks=[pytest.mark.slow] * (k == "jarzynski")) for k in RULES])
 def test_a_ring_is_learned_from_its_draws(name):
     truth, begin = ring(1), Potts(PAIRS, jnp.zeros(len(PAIRS)), jnp.zeros((SITES, KINDS)))
     rate = optax.cosine_decay_schedule(0.05, 1000, 0.02)

@@ -12,7 +12,7 @@ WORKER = Path(__file__).parent / "attacks" / "resume.py"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="runs are killed in forked processes")
-@pytest.mark.parametrize("rule", ["pcd", "dsm", pytest.param("cd", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rule", ["pcd", *(pytest.param(rule, marks=pytest.mark.slow) for rule in ("dsm", "cd"))])
 def test_killed_and_resumed_is_bit_identical(tmp_path, rule):
     words = [sys.executable, str(WORKER), rule, str(tmp_path), "1", "5"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300)

@@ -127,6 +127,7 @@ def test_a_wrong_sign_and_a_wrong_slice_are_caught(monkeypatch):
         judge_correlated(KERNELS["elliptical slice, variances"](), num_chains=19_000)  # compiled anew
 
 
+@pytest.mark.slow
 def test_the_neck_of_the_funnel():
     """Neal's v ~ N(0, 9), from one point in the mouth, within 4 standard errors; MALA of a like step is caught."""
     funnel = Funnel(3)
