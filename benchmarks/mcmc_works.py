@@ -43,7 +43,7 @@ WORKS = {
     "hmc logistic20d, 16 chains": Work("hmc", logistic, 20, 16, 200, 0.1, 10),
     "hmc gauss10d, 1 chain": Work("hmc", gaussian, 10, 1, 10_000, 0.3, 10),
     "nuts gauss10d, 100 chains": Work("nuts", gaussian, 10, 100, 200, 0.4, 0),
-    "nuts logistic20d, 16 chains": Work("nuts", logistic, 20, 16, 100, 0.1, 0),
+    "nuts logistic20d, 16 chains": Work("nuts", logistic, 20, 16, 500, 0.1, 0),
     "nuts gauss10d, 1 chain": Work("nuts", gaussian, 10, 1, 2000, 0.4, 0),
 }
 

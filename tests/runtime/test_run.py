@@ -28,7 +28,6 @@ from energax.runtime.tracking import read_metrics
 from energax.runtime.use import sample, trained
 from energax.training import Phase, Trainer
 
-
 SMALL = [
     "data.options.n_train=600", "energy.width=8", "energy.depth=1", "objective.num_chains=16", "objective.num_steps=2",
     "training.steps=40", "training.batch_size=32", "training.steps_per_call=10", "training.log_every=10",
