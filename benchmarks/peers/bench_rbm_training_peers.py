@@ -26,6 +26,8 @@ def rbms_block(parts, updates, batch, rate):
     train = torch.from_numpy(parts["train"])
     machine = BBRBM(*(torch.from_numpy(parts[name].copy()) for name in ("w", "b")), torch.zeros(parts["w"].shape[1]))
     machine.normalize_grad = lambda: None
+    for parameter in machine.parameters():
+        parameter.grad = torch.zeros_like(parameter)
     chains = machine.init_chains(batch, start_v=train[:batch])
     weights, optimizer = torch.ones(len(train)), torch.optim.SGD(machine.parameters(), lr=rate, maximize=True)
     held = [chains]

@@ -16,7 +16,6 @@ from energax.energies import (
 from energax.evaluation import potts_curves, potts_sweep, potts_transition
 from energax.samplers import SwendsenWang
 
-pytestmark = pytest.mark.optimised
 
 BETAS = (0.7, 1.0, 1.3)
 PLANS = {

@@ -165,7 +165,6 @@ RULES = {
 }
 
 
-@pytest.mark.optimised
 @pytest.mark.parametrize("name", [pytest.param(k, marks=[pytest.mark.slow] * (k == "jarzynski")) for k in RULES])
 def test_a_ring_is_learned_from_its_draws(name):
     truth, begin = ring(1), Potts(PAIRS, jnp.zeros(len(PAIRS)), jnp.zeros((SITES, KINDS)))

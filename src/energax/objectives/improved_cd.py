@@ -79,7 +79,7 @@ class ImprovedCD(AbstractObjective):
         slots, xs, _ = state.buffer.draw(draw, self.num_samples)
         ends = self.step(last, model, state, xs)
         energy = jnp.mean(jax.vmap(freeze(model))(ends))
-        entropy = nearest_neighbour_entropy(ends, state.buffer.samples.states, slots)
+        entropy = nearest_neighbour_entropy(ends, state.buffer.samples.states, jnp.asarray(slots))
         loss = gap + self.kl_weight * energy - self.entropy_weight * entropy
         return loss, (state, metrics | {"kl_energy": energy, "entropy": entropy})
 

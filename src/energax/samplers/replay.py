@@ -4,7 +4,7 @@ Source: Tieleman (2008), doi:10.1145/1390156.1390290 (persistent chains); Du and
     sec. 3.1 (a buffer larger than a batch, a fraction restarted).
 What differs: rows are written back to the slots they were drawn from, a draw holds no slot twice, a restarted row is
     truly fresh, ages are kept, and a row that is not finite never enters the buffer.
-Estimates nothing by itself. Cost: one gather and one scatter a turn.
+Estimates nothing by itself. Cost: one gather and one scatter a turn; a pass where all rows are drawn.
 """
 
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Int, PyTree, Scalar
 
 from energax.core import Chains, Key, X, checks
@@ -62,7 +63,7 @@ class ReplayBuffer(eqx.Module):
         """How many slots there are."""
         return int(self.ages.states.shape[0])
 
-    def draw(self, key: Key, num: int) -> tuple[Int[Array, " chains"], X, Int[Array, " chains"]]:
+    def draw(self, key: Key, num: int) -> tuple[Int[Array | np.ndarray, " chains"], X, Int[Array, " chains"]]:
         """`num` different slots, uniformly -> (slots, samples, ages). All of them, in order, where `num` is the size.
 
         Raises:
@@ -71,8 +72,9 @@ class ReplayBuffer(eqx.Module):
         checks.count("ReplayBuffer.draw", "num", num)
         if num > self.size:
             raise ValueError(f"ReplayBuffer.draw.num must be <= the buffer's size {self.size}; got {num}.")
-        every = jnp.arange(self.size)
-        slots = every if num == self.size else jax.random.choice(key, every, (num,), replace=False)
+        if num == self.size:  # a NumPy array, by which `write` knows that nothing need be gathered and scattered
+            return np.arange(num), self.samples.states, self.ages.states
+        slots = jax.random.choice(key, jnp.arange(self.size), (num,), replace=False)
         return slots, jax.tree.map(lambda leaf: leaf[slots], self.samples.states), self.ages.states[slots]
 
     @staticmethod
@@ -95,7 +97,7 @@ class ReplayBuffer(eqx.Module):
         return Restarted(where_rows(take, fresh, xs), jnp.where(take, jnp.zeros_like(ages), ages), take)
 
     def write(
-        self, slots: Int[Array, " chains"], xs: X, ages: Int[Array, " chains"], num_turns: int = 1
+        self, slots: Int[Array | np.ndarray, " chains"], xs: X, ages: Int[Array, " chains"], num_turns: int = 1
     ) -> tuple["ReplayBuffer", Int[Array, ""]]:
         """Puts rows back into the slots they came from, `num_turns` older.
 
@@ -106,7 +108,10 @@ class ReplayBuffer(eqx.Module):
             The buffer, and how many rows were evicted.
         """
         good = finite_rows(xs)
-
+        if isinstance(slots, np.ndarray) and np.array_equal(slots, np.arange(self.size)):
+            samples = where_rows(good, xs, self.samples.states)
+            kept = jnp.where(good, ages + num_turns, self.ages.states)
+            return ReplayBuffer(Chains(samples), Chains(kept)), jnp.sum(~good)
         held = jax.tree.map(lambda leaf: leaf[slots], self.samples.states)
         rows = where_rows(good, xs, held)
         samples = jax.tree.map(lambda leaf, new: leaf.at[slots].set(new), self.samples.states, rows)
