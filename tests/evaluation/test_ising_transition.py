@@ -7,7 +7,6 @@ import pytest
 from energax.energies import ISING_CRITICAL_COUPLING, ising_torus
 from energax.evaluation import ising_curves, ising_sweep, ising_transition
 
-
 BETAS = (0.3, 0.42, 0.6)
 SMALL = {"chains": 16, "sweeps": 1000, "burn_in": 200, "thin": 5}
 

@@ -16,7 +16,6 @@ from energax.energies import (
 from energax.evaluation import potts_curves, potts_sweep, potts_transition
 from energax.samplers import SwendsenWang
 
-
 BETAS = (0.7, 1.0, 1.3)
 PLANS = {
     "cluster": {"chains": 16, "sweeps": 600, "burn_in": 60, "thin": 2},

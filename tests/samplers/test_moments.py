@@ -13,8 +13,6 @@ from energax.samplers import MALA, MALAInfo, ULAState, first_two, init_chains, m
 from energax.samplers.moments import _moments
 from judges import reach
 
-pytestmark = pytest.mark.optimised
-
 FLAT = FunctionEnergy(lambda x: 0.5 * jnp.sum(x**2))
 
 

@@ -11,7 +11,6 @@ import pytest
 from energax.core import AbstractObjective
 from energax.training import Dequantise, Phase, Trainer, averaged, explain, guard, run_steps, scan_steps, split
 
-
 KEY = jax.random.key(0)
 BATCH = {"x": jnp.ones((4, 3))}
 
