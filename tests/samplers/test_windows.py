@@ -22,8 +22,6 @@ from energax.samplers import (
 from energax.samplers.blackjax import relaxed
 from judges import TARGETS, judge_invariance
 
-pytestmark = pytest.mark.optimised
-
 SCALE = jnp.array([0.01, 0.1, 1.0, 10.0, 100.0])
 CHAINS = 32
 
