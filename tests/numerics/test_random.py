@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from energax.numerics import categorical, chain_keys, standard_normal, step_key, uniform, uniforms
+from energax.numerics import categorical, chain_keys, plain_key, standard_normal, step_key, uniform, uniforms
 from energax.numerics.random import _threefry
 from judges import RATE, reach
 
@@ -194,3 +194,17 @@ def test_categorical_draws_softmax():
     counts = np.bincount(np.asarray(categorical(jax.random.key(1), logits)), minlength=4) / 100_000
     assert counts[1] == 0.0
     np.testing.assert_allclose(counts, [0.2, 0.0, 0.5, 0.3], atol=4 * 0.5 / np.sqrt(100_000))
+
+
+def test_plain_keys_of_neighbouring_steps_and_chains_have_streams_of_their_own():
+    """Z of products of neighbours over 64 chains x 256 steps, 4 numbers each; all keys differ, and are the chain's at 0."""
+    keys = chain_keys(jax.random.key(3), 64)
+    plain = jax.jit(jax.vmap(jax.vmap(lambda k, s: plain_key(step_key(k, s)), (None, 0)), (0, None)))(
+        keys, jnp.arange(256)
+    )
+    words = np.asarray(jax.random.key_data(plain)).reshape(-1, 2)
+    assert len(np.unique(words, axis=0)) == 64 * 256
+    np.testing.assert_array_equal(jax.random.key_data(plain_key(keys[5])), jax.random.key_data(keys[5]))
+    x = np.asarray(jax.jit(jax.vmap(jax.vmap(lambda k: jax.random.normal(k, (4,)))))(plain), float)
+    for pair in (x[:, 1:] * x[:, :-1], x[1:] * x[:-1], x[..., 1:] * x[..., :-1], x, (x**2 - 1.0) / np.sqrt(2.0)):
+        assert abs(pair.mean()) * np.sqrt(pair.size) < 4.5

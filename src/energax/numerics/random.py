@@ -24,6 +24,7 @@ _ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 _COSINE = (-0.0243959321, 0.234937069, -1.33521195, 4.05870915, -4.93480214, 1.0)
 # blocks of one key: [0, 2^31 - 1) noise, 2^31 - 1 the number of a Metropolis test, [2^31, 2^32) the keys of a split
 _DECIDE, _SPLIT = np.uint32(2**31 - 1), np.uint32(2**31)
+_ODD = np.uint32(0x9E3779B9)  # times a step: each bit of the step moves many
 
 
 def chain_keys(key: Key[Array, ""], num: int) -> Key[Array, " chains"]:
@@ -58,9 +59,10 @@ def step_key(key: Key[Array, ""], step: Any) -> Key[Array, ""]:
 
 
 def plain_key(key: Key[Array, ""]) -> Key[Array, ""]:
-    """A key of JAX's own generator, by one hash: for code that splits keys again and again, as libraries do.
+    """A key of JAX's own generator: for code that splits keys again and again, as libraries do.
 
     In a loop over few chains JAX's rounds, themselves a loop, cost less than rounds that are written out at every use.
+    The step is mixed into the second word, without a hash: Threefry's streams do not tell that keys were alike.
 
     Args:
         key: One typed key; it is used up.
@@ -69,7 +71,8 @@ def plain_key(key: Key[Array, ""]) -> Key[Array, ""]:
         >>> jax.random.key_impl(plain_key(step_key(jax.random.key(0), 5)))
         'threefry2x32'
     """
-    return jax.random.wrap_key_data(jax.random.bits(key, (2,), jnp.uint32), impl="threefry2x32")
+    k0, k1, step = _words(key)
+    return jax.random.wrap_key_data(jnp.stack([k0, k1 ^ (step * _ODD)]), impl="threefry2x32")
 
 
 @partial(jax.jit, static_argnames=("shape", "dtype"))
