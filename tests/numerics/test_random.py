@@ -197,7 +197,7 @@ def test_categorical_draws_softmax():
 
 
 def test_plain_keys_of_neighbouring_steps_and_chains_have_streams_of_their_own():
-    """Z of products of neighbours over 64 chains x 256 steps, 4 numbers each; all keys differ, and are the chain's at 0."""
+    """Products of neighbours over 64 chains x 256 steps; all keys differ, and are the chain's own at step 0."""
     keys = chain_keys(jax.random.key(3), 64)
     plain = jax.jit(jax.vmap(jax.vmap(lambda k, s: plain_key(step_key(k, s)), (None, 0)), (0, None)))(
         keys, jnp.arange(256)
