@@ -61,7 +61,7 @@ from energax.training import Phase, Trainer, run_steps
 
 DIM, MASSES = 50, (0.8, 0.75)
 MIXTURE_RULES = ("naive", "held-out, MALA", "pcd", "cd", "dsm", "score matching", "nce")
-NEURAL_RULES = ("naive", "held-out", "pcd", "cd", "dsm", "score matching", "nce")
+NEURAL_RULES = ("naive", "held-out", "held-out, four times the walkers", "pcd", "cd", "dsm", "score matching", "nce")
 HERE = Path(__file__).resolve().parent
 ROWS, PAGE = HERE / "auditors.json", HERE.parent / "docs" / "ideas" / "objective.md"
 MASSES_PAGE = HERE.parent / "docs" / "which_training.md"
@@ -253,10 +253,13 @@ def neural(seed: int, rule: str, steps: int = 2500) -> dict[str, float]:
     """One run of a network in the plane: Adam 1e-3, batches of 256, 2,048 walkers a half."""
     problem = two_modes_plane.make(seed)
     kernel, base, walkers = problem.kernel, problem.base, 2048
-    jarzynski = partial(Jarzynski, kernel, base, walkers, num_steps=2, adapt_target=0.75)
+    jarzynski, many = (
+        partial(Jarzynski, kernel, base, num, num_steps=2, adapt_target=0.75) for num in (walkers, 4 * walkers)
+    )
     rules = {
         "naive": lambda: jarzynski(refresh=None),
         "held-out": lambda: jarzynski(refresh=100, refresh_moves=20),
+        "held-out, four times the walkers": lambda: many(refresh=100, refresh_moves=20),
         "pcd": lambda: PersistentCD(kernel, 5, walkers, adapt_target=0.75, start=GeneratorStart(base)),
         "cd": lambda: ContrastiveDivergence(kernel, 5, adapt_target=0.75),
         "dsm": lambda: DenoisingScoreMatching(problem.sigma),
