@@ -77,9 +77,14 @@ def compared(
     )
 
 
+def judged(rows: Sequence[Row]) -> str:
+    """The part that a recipe's tables are of: all classes, or all but one where there is no other."""
+    return "all" if of(rows, "jem", "all") else "left-out"
+
+
 def sureness(rows: Sequence[Row]) -> list[str]:
     """Accuracy, calibration, distance and cost."""
-    jem, plain = of(rows, "jem", "all"), of(rows, "plain", "all")
+    jem, plain = (of(rows, method, judged(rows)) for method in ("jem", "plain"))
     found = head("", "JEM", "plain", "JEM - plain")
     for key, (name, digits) in SURE.items():
         found.append(compared(name, jem, plain, lambda row, key=key: row["labels"][key], digits))
@@ -94,7 +99,7 @@ def foreign(rows: Sequence[Row]) -> list[str]:
     """AUROC by set and score; bold is the highest mean of a line."""
     found = head("foreign set", *SCORES)
     for label in FOREIGN:
-        part, columns = "left-out" if label == "left-out" else "all", {}
+        part, columns = "left-out" if label == "left-out" else judged(rows), {}
         for name, (method, score) in SCORES.items():
             values = [
                 number(row["ood"][label][score]) for row in of(rows, method, part).values() if label in row["ood"]
@@ -177,18 +182,21 @@ def settings(rows: Sequence[Row]) -> list[str]:
 
 def tables(rows: Sequence[Row]) -> str:
     """All tables of one recipe, as Markdown."""
-    lines: list[str] = []
-    num = len(of(rows, "jem", "all"))
-    lines += [f"Means over {num} seeds ± standard errors; differences are taken seed by seed.", "", *sureness(rows)]
+    runs = of(rows, "jem", judged(rows)).values()
+    gone = sum(diverged(row) for row in runs)
+    lines = [
+        f"Means over {len(runs)} seeds ± standard errors; differences are taken seed by seed.",
+        "",
+        *sureness(rows),
+    ]
     lines += ["", "AUROC against held-out rows; of the densities -log p is the score.", "", *foreign(rows)]
-    lines += ["", *samples(rows), ""]
-    if of(rows, "jem", "long"):
-        gone = [row for row in of(rows, "jem", "long").values() if diverged(row)]
-        three = len(of(rows, "jem", "long"))
-        lines += [
-            f"Three times the length: {len(gone)} of {three} runs diverged. In brackets: at the shipped length.",
-            "",
-        ]
+    if all("samples" in row for row in runs):
+        lines += ["", *samples(rows)]
+    lines += ["", f"By the watchdog {gone} of {len(runs)} JEM runs diverged.", ""]
+    longer = of(rows, "jem", "long").values()
+    if longer:
+        gone = sum(diverged(row) for row in longer)
+        lines += [f"Three times the length: {gone} of {len(longer)} diverged. In brackets: at the shipped length.", ""]
         lines += [*long(rows), ""]
     chosen = settings(rows)
     if chosen:
