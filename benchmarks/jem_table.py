@@ -137,7 +137,9 @@ def samples(rows: Sequence[Row]) -> list[str]:
 
 def long(rows: Sequence[Row]) -> list[str]:
     """Three times the length: what the watchdog said, and what became of the figures."""
-    found = head("seed", "steps", "alarms", "refused steps", "accuracy", "log loss", "AUROC upside-down", "MMD^2")
+    found = head(
+        "seed", "steps", "alarms", "refused steps", "accuracy", "log loss", "AUROC upside-down", "MMD^2", "class TV"
+    )
     for seed, row in sorted(of(rows, "jem", "long").items()):
         said: dict[str, int] = {}
         for alarm in row["alarms"]:
@@ -149,6 +151,7 @@ def long(rows: Sequence[Row]) -> list[str]:
             (lambda r: r["labels"]["log_loss"], 3),
             (lambda r: r["ood"]["upside-down"]["energy"], 3),
             (lambda r: r["samples"]["mmd2"]["value"], 4),
+            (lambda r: r["samples"]["class_tv"]["value"], 2),
         ]
         texts = [
             f"{number(read(row)):.{digits}f}" + ("" if before is None else f" ({number(read(before)):.{digits}f})")

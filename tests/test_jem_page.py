@@ -60,6 +60,14 @@ def test_a_recipe_ships_the_settings_that_validation_rows_chose(jem, rows):
         assert resolve(recipe).optimizer == jem.configured(jem.Cell(recipe, "jem", best, 0)).optimizer
 
 
+def test_every_seed_has_a_run_of_three_times_the_length_and_none_diverged(jem, rows):
+    found = [row for row in rows if row["part"] == "long"]
+    assert sorted(row["seed"] for row in found) == list(jem.SEEDS)
+    for row in found:
+        assert row["steps"] == 3 * resolve(row["recipe"]).training.steps
+        assert not importlib.import_module("jem_table").diverged(row), row["alarms"]
+
+
 def test_a_cell_is_trained_and_measured(jem):
     whole, part = jem.Cell("digits-jem", "jem", "all", 0), jem.Cell("digits-jem", "plain", "left-out", 1)
     ours = jem.run(whole, TINY)
