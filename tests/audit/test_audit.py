@@ -139,6 +139,26 @@ def test_a_study_resumes_and_one_cell_alone_is_the_same(folder, monkeypatch):
         audit(folder, [Cell("bars_and_stripes", "exact_likelihood", 0, 1)])
 
 
+def test_a_row_of_another_budget_is_no_row_of_the_problem_s_own(folder, monkeypatch, tmp_path):
+    """Without a budget a cell means its problem's: a quick row is made again, one at that budget is kept."""
+    usual = problems()["bars_and_stripes"].make(0).budget
+    made = []
+
+    def told(cell):
+        made.append(cell)
+        return Row(cell.problem, cell.method, cell.seed, usual, 1)
+
+    monkeypatch.setattr(study, "run", told)
+    cell = Cell("bars_and_stripes", "exact_likelihood", 0)
+    quick = rows_of(folder)[0]
+    assert quick.budget == BUDGET != usual
+    (tmp_path / "bars_and_stripes--exact_likelihood--0.json").write_text(json.dumps(quick.as_dict()))
+    assert audit(tmp_path, [cell])[0].budget == usual
+    assert audit(tmp_path, [cell])[0].budget == usual
+    assert audit(tmp_path, [dataclasses.replace(cell, budget=usual)])[0].budget == usual
+    assert made == [cell]
+
+
 def test_a_file_that_is_no_row_is_refused(tmp_path):
     (tmp_path / "a--b--0.json").write_text(json.dumps({"problem": "a"}))
     with pytest.raises(DataError, match="must hold one row"):

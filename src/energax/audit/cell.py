@@ -71,6 +71,17 @@ class Row:
         return asdict(self)
 
 
+def budget(cell: Cell) -> int:
+    """Evaluations that a cell may spend: its own number, or its problem's."""
+    return _usual(cell.problem) if cell.budget is None else cell.budget
+
+
+@cache
+def _usual(problem: str) -> int:
+    """A problem's own budget, the same for every seed."""
+    return int(problems()[problem].make(0).budget)
+
+
 def run(cell: Cell) -> Row:
     """Trains and measures one cell; a run that leaves the finite is a row that says so.
 
@@ -82,13 +93,13 @@ def run(cell: Cell) -> Row:
     """
     problem = problems()[cell.problem].make(cell.seed)
     rule: Rule = methods()[cell.method].make(problem)
-    budget = problem.budget if cell.budget is None else cell.budget
-    steps, spent = planned(rule, budget)
+    allowed = problem.budget if cell.budget is None else cell.budget
+    steps, spent = planned(rule, allowed)
     row: dict[str, Any] = {
         "problem": cell.problem,
         "method": cell.method,
         "seed": cell.seed,
-        "budget": budget,
+        "budget": allowed,
         "steps": steps,
     }
     costs = {"evaluations": float(spent), "seconds": 0.0}

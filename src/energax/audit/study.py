@@ -8,7 +8,7 @@ from typing import Any
 from energax.errors import DataError
 from energax.runtime.disk import write_atomically
 
-from .cell import Cell, Row, run
+from .cell import Cell, Row, budget, run
 
 
 def audit(
@@ -32,7 +32,7 @@ def audit(
     for cell in cells:
         path = folder / f"{cell.problem}--{cell.method}--{cell.seed}.json"
         row = read(path) if path.is_file() else None
-        is_new = row is None or (cell.budget is not None and row.budget != cell.budget)
+        is_new = row is None or row.budget != budget(cell)
         if is_new:
             row = run(cell)
             write_atomically(path, [json.dumps(_spelled(row.as_dict()), indent=1).encode()])
