@@ -23,9 +23,9 @@ import energax.samplers.pairs as pairs_module
 from energax.core import AbstractEnergy, AbstractSampler, Chains, FunctionEnergy
 from energax.energies import standard_normal
 from energax.evaluation import every_sample, transition_matrix
-from energax.objectives import Jarzynski, JarzynskiState, Walkers
+from energax.objectives import Jarzynski, JarzynskiState, PersistentCD, Walkers
 from energax.runtime.alarms import Watchdog
-from energax.samplers import HMC, MALA, SPINS, AbstractPair, Gibbs, PairStep, ULAPair
+from energax.samplers import HMC, MALA, SPINS, ULA, AbstractPair, Gibbs, PairStep, ULAPair
 from energax.samplers.ula import ULAInfo, ULAState
 from judges import reach
 from objectives.machine import machine
@@ -463,6 +463,42 @@ def test_refresh_draws_drivers_from_the_weighted_auditors():
     np.testing.assert_array_equal(renewed.x[64:], xs[64:])
     both = jax.nn.logsumexp(renewed.log_weights.reshape(2, 64), axis=1)
     np.testing.assert_allclose(both[0], both[1], rtol=1e-5)
+
+
+def quartic_slope(x):
+    return jnp.sum(x**4)
+
+
+@pytest.mark.parametrize("moving", [None, 32])
+def test_unadjusted_walkers_that_run_away_are_called_as_early_as_those_of_persistent_cd(moving):
+    """Langevin with h = 1 in x^4 leaves the finite from nearly anywhere, without any test that could tell."""
+    energy, batch = FunctionEnergy(quartic_slope), {"x": jnp.ones((8, 1))}
+    rules = {
+        "jarzynski": Jarzynski(ULAPair(1.0), standard_normal(1), 64, num_steps=8, num_moving=moving),
+        "pcd": PersistentCD(ULA(1.0), 8, 128),
+        "sound": Jarzynski(ULAPair(1e-3), standard_normal(1), 64, num_steps=8, num_moving=moving),
+    }
+    called, seen = {}, {}
+    for name, rule in rules.items():
+
+        @eqx.filter_jit
+        def whole(key, rule=rule):
+            def turn(state, index):
+                return rule(jax.random.fold_in(key, index), energy, state, batch)[1]
+
+            return jax.lax.scan(turn, rule.init(key, energy, batch), jnp.arange(12))[1]
+
+        seen[name] = {metric: np.asarray(values) for metric, values in whole(jax.random.key(0)).items()}
+        alarms = Watchdog().look(np.arange(12), seen[name])
+        called[name] = {alarm.name: alarm.step for alarm in alarms if alarm.name in ("evicted", "divergent")}
+    assert called["jarzynski"] == called["pcd"]
+    assert set(called["pcd"]) == {"evicted", "divergent"}
+    assert called["sound"] == {}
+    pair = seen["jarzynski"]
+    assert set(seen["pcd"]) - set(pair) == {"acceptance", "age_mean", "age_max"}
+    assert np.all(pair["temperature"] == 1.0)
+    counted = np.round(pair["divergent"] * (2 * (moving or 64)))
+    assert np.all((pair["evicted"] > 0) & (pair["evicted"] <= counted))
 
 
 @pytest.mark.parametrize(

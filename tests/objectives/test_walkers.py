@@ -19,7 +19,9 @@ from energax.objectives import (
     TemperedPCD,
 )
 from energax.objectives.improved_cd import nearest_neighbour_entropy
-from energax.samplers import BITS, MALA, SPINS, ULA, BlockGibbs, Gibbs, ParallelTempering
+from energax.objectives.negatives import Walk, standing
+from energax.runtime.alarms import Watchdog
+from energax.samplers import BITS, MALA, SPINS, ULA, BlockGibbs, Cycle, Gibbs, ParallelTempering, Whitened
 from energax.samplers.parallel_tempering import tempered_joint
 from judges import reach
 from objectives.test_contrastive import Bell, Signs, Still, TwoPoints, bell, judge_exact_gradient, turn
@@ -238,3 +240,30 @@ class Coins(AbstractStart):
 def test_bad_settings_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+# --- the temperature that is told -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sampler", "told"),
+    [
+        (MALA(0.1), 1.0),
+        (ULA(0.1, temperature=0.1), 0.1),
+        (ParallelTempering(ULA(0.1, temperature=0.1), jnp.array([1.0, 0.5])), 0.1),
+        (Whitened(ULA(0.1, temperature=2.0), 0.5), 2.0),
+        (Cycle((MALA(0.1), Cycle((ULA(0.1, temperature=0.5), ULA(0.1))))), 0.5),
+        (ParallelTempering(MALA(0.1), jnp.array([1.0, 0.5])), 1.0),
+    ],
+)
+def test_the_temperature_of_the_kernel_inside_is_told(sampler, told):
+    moved = Walk(DATA, jnp.ones(len(DATA), bool), None)
+    assert float(standing(sampler, moved, DATA)["temperature"]) == pytest.approx(told)
+
+
+def test_tempered_walkers_that_are_cold_are_called():
+    rule = TemperedPCD(ParallelTempering(ULA(0.1, temperature=0.1), jnp.array([1.0, 0.5])), 1, 4)
+    _, (_, seen) = turn(rule, KEY, bell(), rule.init(KEY, bell(), {"x": DATA}), {"x": DATA})
+    assert [
+        alarm.name for alarm in Watchdog().look(np.arange(1), {"temperature": np.asarray(seen["temperature"])[None]})
+    ]

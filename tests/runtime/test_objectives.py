@@ -14,7 +14,7 @@ from energax.runtime.config import reproduce_command, resolve
 from energax.runtime.folder import read_json
 from energax.runtime.objectives import listed, rules
 from energax.runtime.run import train
-from energax.samplers import ULA, ULAPair
+from energax.samplers import MALA, ULA, ULAPair
 
 PARTS = {"CrossEntropy", "FormulaLikelihood", "LearnedSteinCritic", "Weighted"}
 """Of `jem`, of `exact_likelihood` of machines, of `learned_stein`; and sums of rules."""
@@ -64,11 +64,27 @@ def test_every_rule_is_built_as_what_it_says():
         assert type(build_phases(means)[-1].objective).__name__ == rule.method, kind
 
 
+def test_what_a_recipe_says_reaches_the_rule():
+    rows = np.random.default_rng(0).standard_normal((50, 2))
+
+    def made(kind, *more):
+        config = tiny(kind, "sampler=mala", *more)
+        return build_phases(Means(config, MALA(0.01), standard_normal(2), rows, None))[-1].objective
+
+    rule = made("contrastive_divergence", "sampler.adapt_target=0.6", "objective.energy_penalty=0.25")
+    assert (rule.adapt_target, rule.energy_penalty) == (0.6, 0.25)
+    rule = made("contrastive_divergence", "sampler.adapt_target=null")
+    assert (rule.adapt_target, rule.energy_penalty) == (None, 0.0)
+    assert made("jarzynski", "objective.num_moving=4").num_moving == 4
+    assert made("jarzynski", "objective.refresh=null", "objective.refresh_moves=0").refresh is None
+
+
 def test_a_rule_starts_from_its_own_defaults_and_takes_the_step_adaptation_along_only_where_it_adapts():
     assert resolve("moons-pcd", ["objective.num_steps=3", "objective=short_run"]).objective.num_steps == 3
     assert resolve("moons-pcd", ["objective=short_run"]).objective.num_steps == 50
     assert resolve("moons-pcd", ["objective=persistent_cd", "seed=1"]).objective == resolve("moons-pcd").objective
     assert resolve("moons-pcd", ["objective=jarzynski"]).sampler == resolve("moons-pcd").sampler
+    assert resolve("moons-pcd", ["objective=contrastive_divergence"]).sampler == resolve("moons-pcd").sampler
     assert resolve("moons-pcd", ["objective=nce"]).sampler.adapt_target is None
     with pytest.raises(ConfigError, match=r"adapt_target must be null unless objective.kind is one of .*; got 0.7"):
         resolve("moons-pcd", ["objective=nce", "sampler.adapt_target=0.7"])
@@ -92,6 +108,11 @@ def test_a_toy_and_a_rule_are_enough_words():
             r"must be <= objective.num_chains \(256\)",
         ),
         (["objective=jarzynski", "objective.num_groups=7"], r"num_chains must be a multiple of objective.num_groups"),
+        (["objective=jarzynski", "objective.num_moving=513"], r"num_moving must be <= objective.num_chains \(512\)"),
+        (
+            ["objective=jarzynski", "objective.refresh=null", "objective.refresh_moves=50"],
+            "refresh_moves must be left out where objective.refresh is null; got 50",
+        ),
         (["objective=annealed_denoising", "objective.start=0.01"], r"objective.start must be > objective.end \(0.05\)"),
         (["objective=telescoping_nce", "objective.levels=[0.1, 0.5]"], "objective.levels must start at 0 and rise"),
         (["objective=telescoping_nce", "objective.levels=[0.0, 1.0]"], "objective.levels.* must be < 1; got 1"),

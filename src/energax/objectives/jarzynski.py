@@ -42,7 +42,7 @@ from energax.numerics.tree import where_rows
 from energax.samplers import AbstractPair, finite_rows
 
 from .nce import draw_noise
-from .negatives import Tuning, Walk, check_energy, report, tuning, walk
+from .negatives import Tuning, Walk, check_energy, report, standing, tuning, walk
 from .start import GeneratorStart, check_start
 
 
@@ -71,7 +71,8 @@ class JarzynskiState(NamedTuple):
 class Jarzynski(AbstractObjective):
     """mean E(data) - sum_i w_i E(driver i), w_i proportional to exp(work of driver i).
 
-    Metrics: those of `PersistentCD` but its ages (`gap`, `energy_data`, `energy_model`, `acceptance`, ...), and `log_z`
+    Metrics: those of `PersistentCD` but its ages (`gap`, `energy_data`, `energy_model`, `acceptance`, ...; a pair has
+    no test, hence no `acceptance`, and its `divergent` walkers are those whose weight is no number), and `log_z`
     with `log_z_error` (standard error over the auditors' groups), `log_likelihood` of the batch by the auditors' log Z,
     `self_influence`, the drivers' own log Z minus the auditors', `ess_drive` and `ess_audit` (fractions of all walkers
     of a half), `resampled` (fraction of the groups), `refreshed` (0 or 1), and `clone_correlation`: of the
@@ -249,10 +250,10 @@ class Jarzynski(AbstractObjective):
         """The drivers, moved away from those they were copied from."""
         half = self.num_chains
         start, before = jax.tree.map(lambda leaf: leaf[:half], (walkers.x, walkers.energies))
-        ends, gained, _ = self._walked(key, frozen, start, before, log_step, self.refresh_moves)
-        after = jax.vmap(frozen)(ends)
+        moved, gained = self._walked(key, frozen, start, before, log_step, self.refresh_moves)
+        after = jax.vmap(frozen)(moved.x)
         return walkers._replace(
-            x=jax.tree.map(lambda leaf, new: leaf.at[:half].set(new), walkers.x, ends),
+            x=jax.tree.map(lambda leaf, new: leaf.at[:half].set(new), walkers.x, moved.x),
             energies=walkers.energies.at[:half].set(after),
             log_weights=walkers.log_weights.at[:half].add(gained),
         )
@@ -265,12 +266,18 @@ class Jarzynski(AbstractObjective):
         before: Float[Array, " walkers"],
         log_step: Scalar | None,
         num_steps: int,
-    ) -> tuple[PyTree, Float[Array, " walkers"], Walk | None]:
-        """Transitions of the kernel -> (where they end, what the weights gain, a sampler's report)."""
+    ) -> tuple[Walk, Float[Array, " walkers"]]:
+        """Transitions of the kernel -> (where they end, a pair's without Info; what the weights gain)."""
         if isinstance(self.kernel, AbstractPair):
-            return *self._by_pair(key, self.kernel, frozen, start, before, num_steps), None
-        moved = walk(key, self._tuning.apply(self.kernel, log_step), frozen, start, num_steps)
-        return moved.x, jnp.zeros_like(before), moved
+            return self._by_pair(key, self.kernel, frozen, start, before, num_steps)
+        return walk(key, self._tuning.apply(self.kernel, log_step), frozen, start, num_steps), jnp.zeros_like(before)
+
+    def _told(self, moved: Walk, gained: Float[Array, " walkers"], log_step: Scalar | None, data: PyTree) -> Metrics:
+        """How the walkers fared."""
+        if isinstance(self.kernel, AbstractPair):
+            lost = ~jnp.isfinite(gained)
+            return {"divergent": jnp.mean(lost.astype(jnp.float32))} | standing(self.kernel, moved, data)
+        return report(self._tuning.apply(self.kernel, log_step), moved, data)
 
     def _loss(self, model: AbstractEnergy, walkers: Walkers, xs: PyTree) -> tuple[Scalar, Metrics]:
         """mean E(data) minus the drivers' weighted mean energy."""
@@ -291,16 +298,15 @@ class Jarzynski(AbstractObjective):
         slots = self._slots(choose)
         start = walkers.x if slots is None else jax.tree.map(lambda leaf: leaf[slots], walkers.x)
         before = walkers.energies if slots is None else walkers.energies[slots]
-        ends, gained, moved = self._walked(step, frozen, start, before, log_step, self.num_steps)
-        told: Metrics = {}
-        if isinstance(self.kernel, AbstractSampler) and moved is not None:
-            told = report(self._tuning.apply(self.kernel, log_step), moved, data)
-            log_step = self._tuning.update(log_step, moved.info)
-        after = jax.vmap(frozen)(ends)
+        moved, gained = self._walked(step, frozen, start, before, log_step, self.num_steps)
+        told = self._told(moved, gained, log_step, data)
+        log_step = self._tuning.update(log_step, moved.info)
+        after = jax.vmap(frozen)(moved.x)
         if slots is None:
-            return walkers._replace(x=ends, energies=after, log_weights=walkers.log_weights + gained), log_step, told
+            weights = walkers.log_weights + gained
+            return walkers._replace(x=moved.x, energies=after, log_weights=weights), log_step, told
         walkers = walkers._replace(
-            x=jax.tree.map(lambda leaf, new: leaf.at[slots].set(new), walkers.x, ends),
+            x=jax.tree.map(lambda leaf, new: leaf.at[slots].set(new), walkers.x, moved.x),
             energies=walkers.energies.at[slots].set(after),
             log_weights=walkers.log_weights.at[slots].add(gained),
         )
@@ -322,7 +328,7 @@ class Jarzynski(AbstractObjective):
         start: PyTree,
         before: Float[Array, " walkers"],
         num_steps: int,
-    ) -> tuple[PyTree, Float[Array, " walkers"]]:
+    ) -> tuple[Walk, Float[Array, " walkers"]]:
         """Steps of a pair -> (where they end, the weight that keeps the walkers standing for the same model)."""
         keys = chain_keys(key, before.shape[0])
 
@@ -332,10 +338,10 @@ class Jarzynski(AbstractObjective):
             return (new.x, total + new.log_ratio.astype(total.dtype)), None
 
         (ends, ratio), _ = jax.lax.scan(body, (start, jnp.zeros_like(before)), jnp.arange(num_steps))
-        good: Bool[Array, " walkers"] = finite_rows(ends)
-        ends = where_rows(good, ends, start)  # one that left the finite stands where it stood, with no weight
         gained = before - jax.vmap(frozen)(ends) + ratio
-        return ends, jnp.where(good, gained, -jnp.inf)
+        good: Bool[Array, " walkers"] = finite_rows(ends) & ~jnp.isnan(gained)
+        ends = where_rows(good, ends, start)  # one that left the finite stands where it stood, with no weight
+        return Walk(ends, good, None), jnp.where(good, gained, -jnp.inf)
 
 
 def _correlation(a: Float[Array, " n"], b: Float[Array, " n"]) -> Scalar:

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, PyTree, Scalar
 from energax.core import AbstractEnergy, AbstractSampler, Cond, Key, Metrics, X, checks, freeze
 from energax.numerics.microbatch import mean_in_chunks
 from energax.numerics.tree import where_rows
-from energax.samplers import advance, finite_rows, init_chains
+from energax.samplers import AbstractPair, advance, finite_rows, init_chains
 from energax.samplers.adaptation import AdaptiveStep, with_step_size
 
 
@@ -86,17 +86,37 @@ def _in_chunks(
 
 def report(sampler: AbstractSampler, moved: Walk, xs: PyTree) -> Metrics:
     """What every chain-based rule tells about its chains, by the names that displays and alarms know."""
-    metrics = {
+    tests = {
         "acceptance": jnp.mean(moved.info.acceptance),
         "divergent": jnp.mean(moved.info.divergent.astype(jnp.float32)),
+    }
+    return tests | standing(sampler, moved, xs)
+
+
+def standing(kernel: AbstractSampler | AbstractPair, moved: Walk, xs: PyTree) -> Metrics:
+    """What is told of where walkers stand, whether or not their kernel has a test: `report` without its Info."""
+    metrics = {
         "evicted": jnp.sum(~moved.good).astype(jnp.float32),
         "walker_radius": _radius(moved.x) / _radius(xs),
-        # a kernel without the field has no knob of temperature: it targets exp(-E)
-        "temperature": jnp.asarray(getattr(sampler, "temperature", 1.0), jnp.float32),
+        "temperature": _temperature(kernel),
     }
-    if hasattr(sampler, "step_size"):
-        metrics["step_size"] = jnp.asarray(sampler.step_size, jnp.float32)
+    if hasattr(kernel, "step_size"):
+        metrics["step_size"] = jnp.asarray(kernel.step_size, jnp.float32)
     return metrics
+
+
+def _temperature(kernel: AbstractSampler | AbstractPair) -> Scalar:
+    """The temperature that a kernel adds to the energy's; of several parts' the one farthest from 1."""
+    found = jnp.stack([jnp.asarray(each, jnp.float32) for each in _temperatures(kernel)] or [jnp.ones((), jnp.float32)])
+    return found[jnp.argmax(jnp.abs(found - 1.0))]
+
+
+def _temperatures(kernel: Any) -> list[Any]:
+    """Of a kernel, or of those that it is built around; one that has no such knob targets exp(-E) and names none."""
+    if hasattr(kernel, "temperature"):
+        return [kernel.temperature]
+    parts = jax.tree.leaves(kernel, is_leaf=lambda node: node is not kernel and isinstance(node, AbstractSampler))
+    return [each for part in parts if isinstance(part, AbstractSampler) for each in _temperatures(part)]
 
 
 class Tuning(NamedTuple):

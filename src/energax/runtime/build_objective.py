@@ -160,7 +160,13 @@ def _adapt_target(means: Means) -> float | None:
 
 
 def _contrastive_divergence(rule: Any, means: Means) -> AbstractObjective:
-    return ContrastiveDivergence(means.sampler, rule.num_steps, chunk_size=means.chunk)
+    return ContrastiveDivergence(
+        means.sampler,
+        rule.num_steps,
+        adapt_target=_adapt_target(means),
+        energy_penalty=rule.energy_penalty,
+        chunk_size=means.chunk,
+    )
 
 
 def _persistent_cd(rule: Any, means: Means) -> AbstractObjective:
@@ -241,6 +247,7 @@ def _jarzynski(rule: Any, means: Means) -> AbstractObjective:
         means.base,
         num_chains=rule.num_chains,
         num_steps=rule.num_steps,
+        num_moving=rule.num_moving,
         num_groups=rule.num_groups,
         resample_below=rule.resample_below,
         scheme=rule.scheme,

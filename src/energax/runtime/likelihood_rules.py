@@ -39,9 +39,12 @@ class ContrastiveDivergence(_Likelihood):
     """Contrastive divergence: short chains that start at the data of the batch."""
 
     method: ClassVar[str] = "ContrastiveDivergence"
+    adapts: ClassVar[bool] = True
     kind: Literal["contrastive_divergence"] = "contrastive_divergence"
     num_steps: Count = 5
     """Sampler steps of each chain."""
+    energy_penalty: NonNegative = 0.0
+    """Weight of mean E(data)^2 + mean E(chains)^2 in the loss."""
 
 
 class FastWeightsPCD(_Likelihood):
@@ -167,7 +170,9 @@ class Jarzynski(_Likelihood):
     num_chains: Count = 512
     """Walkers of each half: those that drive, and the auditors that never do."""
     num_steps: Count = 2
-    """Sampler steps of each walker per training step."""
+    """Sampler steps of each walker that moves, per training step."""
+    num_moving: Count | None = None
+    """Walkers of each half that move in a training step, drawn at random; null moves all. All carry weight."""
     num_groups: Annotated[int, Number, Field(ge=2, le=1_000_000)] = 8
     """Parts of a half, resampled apart from each other; their spread is the error bar. num_chains is a multiple."""
     resample_below: ClosedUnit = 0.5
@@ -177,7 +182,7 @@ class Jarzynski(_Likelihood):
     refresh: Count | None = 100
     """Training steps between two refreshes of the drivers from the auditors; null for none."""
     refresh_moves: CountOrNone = 100
-    """Sampler steps that the new drivers make before they drive."""
+    """Sampler steps that the new drivers make before they drive. Without a refresh there are none to make."""
 
     @model_validator(mode="after")
     def _groups_are_whole(self) -> Self:
@@ -185,6 +190,19 @@ class Jarzynski(_Likelihood):
             raise ValueError(
                 f"objective.num_chains must be a multiple of objective.num_groups ({self.num_groups}); "
                 f"got {self.num_chains}"
+            )
+        if self.num_moving is not None and self.num_moving > self.num_chains:
+            raise ValueError(
+                f"objective.num_moving must be <= objective.num_chains ({self.num_chains}); got {self.num_moving}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _moves_belong_to_a_refresh(self) -> Self:
+        usual = type(self).model_fields["refresh_moves"].default
+        if self.refresh is None and self.refresh_moves not in (0, usual):
+            raise ValueError(
+                f"objective.refresh_moves must be left out where objective.refresh is null; got {self.refresh_moves}"
             )
         return self
 
