@@ -268,6 +268,7 @@ def posteriors(found: list[dict]) -> str:
     lines += [
         "",
         "The worst of all coordinates and their squares, 16 chains; mass and step size from 400 steps of warm-up.",
+        "`nan`: a chain of sixteen stood still. Where R-hat is above 1.01 chains do not agree, and no figure of the row is to be trusted.",
     ]
     return "\n".join(lines)
 

@@ -112,5 +112,5 @@ def test_bad_words_are_refused(call, words, said):
 def test_an_escort_without_a_map_is_refused(call):
     done = call("double-well", "-e", "escorted", *SMALL)
     assert done.exit_code == 2
-    assert "ledger.escort must be a map" in done.stderr
+    assert "--estimators escorted must be asked of a model with a map" in done.stderr
     assert logz.parse_estimators(None) is None

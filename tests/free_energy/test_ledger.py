@@ -11,6 +11,7 @@ import pytest
 from energax.core import GeometricPath
 from energax.energies import BernoulliRBM, DoubleWell, Gaussian, IndependentBits, RBMPath, rbm_exact, standard_normal
 from energax.free_energy import euler, ledger, mbar_along
+from energax.free_energy.cost import Cost
 from energax.samplers import MALA, ULA, BlockGibbs
 from judges import reach
 
@@ -73,6 +74,12 @@ def test_a_wrong_estimate_is_told(whole):
     said = LEDGER._verdict(held, reference, 4.0, "exact")
     assert len(said) == 1
     assert said[0].startswith(f"ti differs from {reference} by ")
+    # chains that are still on their way make no reference
+    make = importlib.import_module("energax.free_energy.accounts").account
+    moving = [
+        make("ti", EXACT, 0.1, (0.0, 1.0), Cost(1, 1), 10, drift=d).weak for d in (0.0, -3.9, 4.1, -np.inf, np.nan)
+    ]
+    assert [bool(weak) for weak in moving] == [False, False, True, True, True]
     # a weak one is not judged, whatever it says
     weak = tuple(replace(each, weak="3.0 effective samples") if each.name == "ti" else each for each in accounts)
     held, reference = LEDGER._held(weak, 4.0)

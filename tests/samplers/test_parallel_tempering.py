@@ -7,12 +7,16 @@ import pytest
 from scipy.special import erfc
 
 from energax.core import AbstractBipartiteEnergy, AbstractSampler, FunctionEnergy
+from energax.energies import Ising
 from energax.numerics import standard_normal
 from energax.samplers import (
     MALA,
+    SPINS,
+    CheckerboardGibbs,
     ParallelTempering,
     Underdamped,
     advance,
+    checkerboard,
     init_chains,
     parallel_tempering,
     tempered_joint,
@@ -300,3 +304,16 @@ def test_refusals():
     for message, call in refused.items():
         with refuses(message):
             call()
+
+
+def test_the_torus_at_the_critical_point_is_kaufmans():
+    """8 x 8: energy per spin -1.491589107, <|m|> .777331093 (ground_truth: Kaufman 1949 and a transfer matrix)."""
+    energy = Ising.lattice((8, 8), float(np.log1p(np.sqrt(2.0)) / 2))
+    sampler = ParallelTempering(CheckerboardGibbs(SPINS, checkerboard((8, 8))), jnp.array([1.0, 0.9, 0.8, 0.7]))
+    exact = {
+        "energy": (lambda x: energy(x) / (64 * energy.strengths[0]), -1.491589107),
+        "|m|": (lambda x: jnp.abs(jnp.mean(x)), 0.777331093),
+        "m": (jnp.mean, 0.0),
+    }
+    start = jnp.sign(jax.random.normal(jax.random.key(0), (200, 64)))
+    judge_moments(sampler, energy, exact, start, burn_in=200, num_samples=100)

@@ -17,7 +17,7 @@ Beta = Annotated[
     typer.Option(
         "--beta",
         metavar="LOW:HIGH:NUM",
-        help="Inverse temperatures in units of 1/J: a number, a list 0.3,0.4, or low:high:number.",
+        help="Inverse temperatures, for lattices in units of 1/J: a number, a list 0.3,0.4, or low:high:number.",
     ),
 ]
 Size = Annotated[int, typer.Option(min=2, help="Side of the square torus.")]

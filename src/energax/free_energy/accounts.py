@@ -39,6 +39,7 @@ NODES = 12
 _PERTURBED = 20_000  # works of fep, at most
 _FEW = 20.0  # effective samples below which an error bar is not believed
 _OVERLAP = 0.03  # the same for the overlap of two states
+_DRIFT = 4.0  # standard errors from the first half of the draws to the second beyond which chains have not settled
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,7 @@ def account(
     tail: float = 0.0,
     dissipation: float | None = None,
     overlap: float | None = None,
+    drift: float = 0.0,
 ) -> Account:
     """An account with its weakness named."""
     weak = ""
@@ -179,6 +181,8 @@ def account(
         weak = f"heavy tail of weights, index {tail:.2f}"
     elif overlap is not None and not overlap >= _OVERLAP:
         weak = f"overlap {overlap:.1e}"
+    elif not abs(drift) < _DRIFT:
+        weak = f"chains still moving, {drift:+.1f} standard errors from one half to the other"
     low, high = min(interval), max(interval)
     return Account(
         name, log_z, std_error, low, high, ess, samples, dissipation, cost.energies, cost.gradients, cost.bounded, weak
@@ -370,7 +374,8 @@ def of_ti(terms: Terms) -> Account:
     )
     log_z = -found.delta_f
     ends = normal(log_z, found.std_error, walkers - 1)
-    return account("ti", log_z, found.std_error, ends, cost, walkers * NODES * (each - burn))
+    samples = walkers * NODES * draws
+    return account("ti", log_z, found.std_error, ends, cost, samples, drift=found.drift)
 
 
 ACCOUNTS: dict[str, Callable[[Terms], Account]] = {

@@ -86,10 +86,15 @@ def weigh(
         seed: Other seeds give independent estimates.
 
     Raises:
-        ConfigError: The model has no such kernel.
+        ConfigError: The model has no such kernel, or no map for "escorted".
         ValueError: A number is out of range.
     """
     name = kernel_of(model, kernel)
+    if "escorted" in (estimators or ()) and model.escort is None:
+        raise ConfigError(
+            f"--estimators escorted must be asked of a model with a map between its levels (gaussian has one); "
+            f"got {model.name}."
+        )
     num = model.chains if chains is None else chains
     length = model.temperatures if temperatures is None else temperatures
     draw, run = jax.random.split(jax.random.key(seed))
