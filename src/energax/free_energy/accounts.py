@@ -3,8 +3,7 @@
 Source: those of the estimators themselves, named in ledger.py; Student's t for intervals over few groups: Student
 (1908), The probable error of a mean, doi:10.1093/biomet/6.1.1.
 Estimates log Z, each account from keys of its own but for the runs and target samples that two of them share. Cost: as
-counted by cost.py and told in each account; shared runs are charged to each.
-Fails: nothing is refused here; ledger.py has the door.
+counted by cost.py and told in each account; shared runs are charged to each. Refuses nothing; ledger.py has the door.
 """
 
 import math
@@ -352,9 +351,9 @@ def of_mbar(terms: Terms) -> Account:
         found = mbar_along(terms.at(6), terms.path, terms.kernel, nodes=nodes, step_sizes=steps, **counts)
     except ValueError as refusal:  # draws that do not connect the nodes, or energies that are no numbers
         return refused("mbar", refusal, cost, walkers * draws * len(nodes))
-    log_z, error = -float(found.delta_f[-1]), float(found.std_errors[-1])
-    ess = float(np.exp(-np.logaddexp.reduce(2 * found.log_weights[-1])))
-    return account("mbar", log_z, error, normal(log_z, error, walkers - 1), cost, found.log_weights.shape[1], ess=ess)
+    log_z, error, log_weights = -float(found.delta_f[-1]), float(found.std_errors[-1]), found.log_weights
+    ess = float(np.exp(-np.logaddexp.reduce(2 * log_weights[-1])))
+    return account("mbar", log_z, error, normal(log_z, error, walkers - 1), cost, log_weights.shape[1], ess=ess)
 
 
 def of_ti(terms: Terms) -> Account:
@@ -362,8 +361,7 @@ def of_ti(terms: Terms) -> Account:
     walkers = min(WALKERS, terms.num_chains)
     each = max(6, terms.budget // (walkers * NODES))
     burn = max(1, each // 3)
-    places = 0.5 * (np.polynomial.legendre.leggauss(NODES)[0] + 1.0)
-    steps = terms.steps_at(places)
+    steps = terms.steps_at(places := 0.5 * (np.polynomial.legendre.leggauss(NODES)[0] + 1.0))
     found = thermodynamic_integration(
         terms.at(7), terms.path, terms.kernel, num_chains=walkers, num_nodes=NODES, num_draws=each - burn,
         burn_in=burn, step_sizes=steps, pilot_chains=0,
@@ -372,10 +370,8 @@ def of_ti(terms: Terms) -> Account:
     cost = count_evaluations(
         lambda p: walk_nodes(terms.key, terms.key, p, terms.kernel, at, moves, walkers, draws, burn), terms.path
     )
-    log_z = -found.delta_f
-    ends = normal(log_z, found.std_error, walkers - 1)
-    samples = walkers * NODES * draws
-    return account("ti", log_z, found.std_error, ends, cost, samples, drift=found.drift)
+    log_z, error, num = -found.delta_f, found.std_error, walkers * NODES * draws
+    return account("ti", log_z, error, normal(log_z, error, walkers - 1), cost, num, drift=found.drift)
 
 
 ACCOUNTS: dict[str, Callable[[Terms], Account]] = {
