@@ -59,10 +59,15 @@ def judge_close(a, b, tolerance):
 
 def judge_split(state):
     """Every array with one entry a chain lies in slices on 8 devices, and there is one if the state has walkers."""
-    for leaf in jax.tree.leaves(eqx.filter(state.objectives, eqx.is_array)):
-        if leaf.ndim and leaf.shape[0] % CHAINS == 0:
-            assert len(leaf.sharding.device_set) == 8
-            assert not leaf.sharding.is_fully_replicated, leaf.sharding
+    split = [
+        leaf
+        for leaf in jax.tree.leaves(eqx.filter(state.objectives, eqx.is_array))
+        if leaf.ndim and leaf.shape[0] % CHAINS == 0
+    ]
+    for leaf in split:
+        assert len(leaf.sharding.device_set) == 8
+        assert not leaf.sharding.is_fully_replicated, leaf.sharding
+    assert split or not walkers(state), "no array has one entry a chain"
 
 
 def judge_finite(state):
@@ -169,6 +174,9 @@ def test_judges_see_planted_bugs():
     )
     with pytest.raises(AssertionError):
         judge_split(eqx.tree_at(lambda s: s.objectives, begin, copied))  # walkers without their mark
+    odd = jax.tree.map(lambda leaf: leaf[:-1] if leaf.ndim else leaf, eqx.filter(begin.objectives, eqx.is_array))
+    with pytest.raises(AssertionError, match="no array has one entry a chain"):
+        judge_split(eqx.tree_at(lambda s: s.objectives, begin, odd))  # walkers that no law would look at
     retraced = eqx.tree_at(lambda s: s.model.gain, begin, jnp.asarray(1.0))  # a weak type: compiles again
     before = len(counted("pcd_ula")[1])
     step(retraced, at(CHUNK, 0))
