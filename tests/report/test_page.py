@@ -273,3 +273,13 @@ def test_what_is_said_to_lead_is_the_first_curve(title):
     rows = [{"step": i, "loss": 1.0, **metrics} for i in (50, 100)]
     assert what_leads(rows).startswith(sentence)
     assert training_panels(rows)[0].title == title
+
+
+def test_what_weighted_and_tempered_walkers_tell_is_drawn():
+    names = ("log_z_error", "ess_audit", "self_influence", "swap_rate")
+    rows = [{"step": step, "gap": 0.1, "loss": 0.1} | dict.fromkeys(names, 0.5) for step in (1, 2, 3)]
+    titles = [panel.title for panel in training_panels(rows)]
+    assert {"Error of log Z", "Auditors that count", "Self-influence", "Swap rate"} < set(titles)
+    assert titles[-1] == "Loss (no progress signal)"
+    bare = [{"step": step, "gap": 0.1, "loss": 0.1} for step in (1, 2, 3)]
+    assert [panel.title for panel in training_panels(bare)] == ["Energy gap", "Loss (no progress signal)"]

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from energax.runtime.alarms import Alarm
-from energax.runtime.display import ROWS, PlainDisplay, QuietDisplay, RichDisplay, choose, duration
+from energax.runtime.display import ROWS, PlainDisplay, QuietDisplay, RichDisplay, choose, duration, rows
 
 METRICS = {"gap": 0.125, "acceptance": 0.75, "step_size": 0.05, "temperature": 1.0, "age_mean": 321.0}
 ALARM = Alarm(200, "acceptance-low", "train", "Acceptance fell to 0.01.", "Lower sampler.step_size.", "warn")
@@ -110,3 +110,24 @@ def test_durations_read_well():
 
 def test_the_promised_numbers_are_shown():
     assert {"gap", "acceptance", "step_size", "temperature", "age_mean"} <= {key for key, _, _ in ROWS}
+
+
+WALKERS = METRICS | {"loss": 9.0, "grad_norm": 1.0, "log_likelihood": -2.0, "log_z": 1.0, "log_z_error": 0.1}
+WALKERS |= {"ess_audit": 0.5, "self_influence": 0.2, "swap_rate": 0.3}
+
+
+@pytest.mark.parametrize("phase", ["", "energy/"])
+def test_a_loss_that_is_no_signal_stands_last_and_is_called_so(phase):
+    told = rows({phase + name: value for name, value in WALKERS.items()})
+    keys = [key for key, *_ in told]
+    assert set(keys) == set(WALKERS)  # log_z_error, ess_audit, self_influence and swap_rate among them
+    assert keys[:2] == ["log_likelihood", "gap"]
+    assert keys.index("acceptance") < keys.index("step_size")
+    assert told[-1][:2] == ("loss", "loss (no progress signal)")
+    stream = io.StringIO()
+    PlainDisplay(stream).update(0, WALKERS, 1.0)
+    assert stream.getvalue().endswith("loss (no progress signal) 9\n")
+
+
+def test_the_loss_of_a_rule_without_walkers_leads():
+    assert [row[:2] for row in rows({"grad_norm": 1.0, "loss": 2.0})] == [("loss", "loss"), ("grad_norm", "gradient")]

@@ -1,6 +1,6 @@
 """Training curves: the energy gap first, the health of the walkers next, the loss last and never alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,7 @@ def training_panels(rows: Rows) -> list[Panel]:
         _ages,
         _walkers,
         _log_z,
+        *(_told(words) for words in _OF_WALKERS),
         _score_norm,
         _loss,
     )
@@ -119,6 +120,24 @@ def _log_z(rows: Rows) -> Panel | None:
         "log Z as the rule itself tells it. Where the energy carries its own log Z it goes to 0; elsewhere it is that "
         "of the model in training, which the averaged model that is measured follows.",
     )
+
+
+_OF_WALKERS = (
+    ("log_z_error", "Error of log Z", "standard error (nats)", PURPLE,
+     "Standard error of the auditors' log Z over their groups: the likelihood above is known to no better."),
+    ("ess_audit", "Auditors that count", "effective fraction", GREEN,
+     "Effective fraction of the walkers that never drive the gradient. Near zero a few carry all the weight, and log Z "
+     "is not known."),
+    ("self_influence", "Self-influence", "log Z of drivers − of auditors (nats)", RED,
+     "How far the model flatters the walkers that drive it. It should stay about zero."),
+    ("swap_rate", "Swap rate", "swaps over attempts", SKY,
+     "Swaps between neighbouring temperatures since the start. Near zero the ladder has a gap: walkers are frozen."),
+)  # fmt: skip
+"""(metric, title, label, colour, caption) of what weighted and tempered walkers tell."""
+
+
+def _told(words: tuple[str, str, str, str, str]) -> Callable[[Rows], Panel | None]:
+    return lambda rows: _single(rows, *words)
 
 
 def _held_out(rows: Rows) -> Panel | None:

@@ -14,17 +14,23 @@ ROWS = (
     ("gap", "energy gap", "mean E(data) - mean E(walkers), nats; near 0 when the model fits"),
     ("loss", "loss", "what is minimised"),
     ("log_z", "log Z", "as the rule itself tells it, nats"),
+    ("log_z_error", "log Z error", "standard error of the auditors' log Z, nats"),
+    ("ess_audit", "auditors' ESS", "effective fraction of the walkers that never drive; near 0 log Z is not known"),
+    ("self_influence", "self-influence", "log Z of the walkers that drive less that of the others, nats; 0 is right"),
     ("noise_ess", "noise ESS", "effective fraction of the noise as draws of the model; near 0 it is too far away"),
     ("accuracy", "accuracy", "of the classes that the rule tells apart"),
     ("acceptance", "acceptance", "of the Metropolis test; 0.6 to 0.9 is healthy"),
-    ("step_size", "step size", "of the sampler"),
     ("temperature", "temperature", "sigma^2 / (2 eta) of the walkers; 1 samples the model itself"),
+    ("swap_rate", "swap rate", "of neighbouring temperatures; near 0 the ladder has a gap"),
+    ("step_size", "step size", "of the sampler"),
     ("age_mean", "buffer age", "mean turns that a walker has taken since it was born"),
     ("walker_radius", "walker radius", "farthest walker over farthest data point"),
     ("score_norm", "score norm", "size of the energy's slope at the data"),
     ("grad_norm", "gradient", "global norm before clipping"),
 )
 """Metrics that are shown where a run has them: (key, label, what it means)."""
+NO_SIGNAL = ("loss", "loss (no progress signal)", "hovers whether the model learns or not; read the rows above")
+"""How the loss of a rule with walkers is shown, after all else."""
 
 
 def shown(metrics: Mapping[str, float], key: str) -> float | None:
@@ -36,6 +42,21 @@ def shown(metrics: Mapping[str, float], key: str) -> float | None:
     if key in metrics:
         return metrics[key]
     return next((metrics[name] for name in sorted(metrics, reverse=True) if name.rpartition("/")[2] == key), None)
+
+
+def rows(metrics: Mapping[str, float]) -> list[tuple[str, str, str, float]]:
+    """(key, label, meaning, value) of what a run has, what tells progress first: with walkers the loss stands last.
+
+    >>> [key for key, *_ in rows({"loss": 0.1, "grad_norm": 2.0})]
+    ['loss', 'grad_norm']
+    >>> [key for key, *_ in rows({"loss": 0.1, "grad_norm": 2.0, "gap": 0.1})]
+    ['gap', 'grad_norm', 'loss']
+    """
+    listed = ROWS
+    if shown(metrics, "gap") is not None:
+        listed = (*(row for row in ROWS if row[0] != "loss"), NO_SIGNAL)
+    found = ((*row, shown(metrics, row[0])) for row in listed)
+    return [(key, label, meaning, value) for key, label, meaning, value in found if value is not None]
 
 
 class AlarmLike(Protocol):
@@ -148,8 +169,7 @@ class PlainDisplay:
         if self._last is not None and now - self._last < self.interval and step < self.total:
             return
         self._last = now
-        found = [(label, shown(metrics, key)) for key, label, _ in ROWS]
-        told = [f"{label} {number(value)}" for label, value in found if value is not None]
+        told = [f"{label} {number(value)}" for _, label, _, value in rows(metrics)]
         head = f"step {step}/{self.total}  {rate:.1f} step/s  ETA {left(step, self.total, rate)}"
         self._line("  ".join([head, *told]))
 
@@ -242,10 +262,8 @@ class RichDisplay:
         table = Table.grid(padding=(0, 2))
         for _ in range(4):
             table.add_column(no_wrap=True)
-        for key, label, meaning in ROWS:
-            value = shown(metrics, key)
-            if value is not None:
-                table.add_row(f"  {label}", number(value), self._arrow(key, value), f"[dim]{meaning}[/dim]")
+        for key, label, meaning, value in rows(metrics):
+            table.add_row(f"  {label}", number(value), self._arrow(key, value), f"[dim]{meaning}[/dim]")
         if self._alarms:
             names = ", ".join(sorted({alarm.name for alarm in self._alarms}))
             table.add_row(
