@@ -52,7 +52,7 @@ def rows(metrics: Mapping[str, float]) -> list[tuple[str, str, str, float]]:
     >>> [key for key, *_ in rows({"loss": 0.1, "grad_norm": 2.0, "gap": 0.1})]
     ['gap', 'grad_norm', 'loss']
     """
-    listed = ROWS
+    listed: tuple[tuple[str, str, str], ...] = ROWS
     if shown(metrics, "gap") is not None:
         listed = (*(row for row in ROWS if row[0] != "loss"), NO_SIGNAL)
     found = ((*row, shown(metrics, row[0])) for row in listed)
