@@ -29,8 +29,10 @@ COUNTED = (
     "nce",
     "pcd",
     "ranking_nce",
+    "replay",
     "self_normalised",
     "short_run",
+    "telescoping_nce",
     "tempered",
 )
 TWICE = {"cd": 1, "fast_weights": 1, "pcd": 1, "jarzynski": 2, "short_run": 1}
@@ -148,3 +150,27 @@ def test_the_kernel_density_is_normalised_up_to_its_constant():
     assert energy_values(energy, np.zeros((1, 2), np.float32))[0] == pytest.approx(
         -math.log(1 + math.exp(-1.25 / 0.18) + math.exp(-0.29 / 0.18)), abs=1e-5
     )
+
+
+def test_replay_keeps_more_walkers_than_move_and_fits_where_langevin_does():
+    problem = problems()["moons"].make(0)
+    rule = methods()["replay"].make(problem).objective
+    assert (rule.num_chains, rule.buffer_size, rule.restart) == (problem.walkers, 8 * problem.walkers, 0.01)
+    assert rule.sampler.step_size == problem.kernel.step_size
+    assert not methods()["replay"].fits(problems()["bars_and_stripes"].make(0))
+
+
+def test_every_rung_of_telescoping_is_an_energy_of_its_own():
+    """Told apart by their log Z; the nearest level answers, and the data's where none is named."""
+    problem = problems()["two_modes_50d"].make(0)
+    rule = methods()["telescoping_nce"].make(problem)
+    model = rule.wrap(problem.model(jax.random.key(0)))
+    model = eqx.tree_at(lambda m: m.stacked.log_z, model, jnp.arange(4.0))
+    x = jnp.ones(50)
+    plain = float(problem.model(jax.random.key(0))(x))
+    told = [float(model(x, jnp.asarray(level)) - plain) for level in (0.0, 0.3, 0.6, 0.9)]
+    assert told == pytest.approx([0.0, 1.0, 2.0, 3.0], abs=1e-5)
+    assert float(model(x)) == pytest.approx(plain, abs=1e-5)
+    seen = problem.look(rule.energy(model), 0)  # in closed form: it is the problem's energy, with a log Z
+    assert seen.log_z[0] == pytest.approx(25 * math.log(2.0 * math.pi) + math.log(2.0), abs=1e-3)
+    assert rule.claim(model, {}) == 0.0

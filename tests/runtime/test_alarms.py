@@ -37,6 +37,12 @@ def healthy(seed: int, steps: int = STEPS, *, kind: str = "pcd") -> dict[str, np
     if kind == "ula":
         size, acceptance = np.full(steps, 0.001), np.ones(steps)
     radius = np.exp(rng.normal(0.1, 0.1, steps))
+    if kind == "nce":  # a density that covers the data, told in batches
+        return {**trace, "loss": 0.5 + settle, "noise_ess": np.clip(rng.normal(0.16, 0.04, steps), 0.002, 1)}
+    if kind == "jarzynski":  # falls while the model runs, comes back by resampling; dips for some steps
+        dip = np.where(np.arange(steps) % 200 < 30, 0.1, 1.0)
+        trace |= {"ess_audit": np.clip(rng.uniform(0.4, 1.0, steps), 0, 1) * dip}
+        trace |= {"self_influence": rng.normal(0, 0.3, steps)}
     return {
         **trace,
         "loss": gap,
@@ -52,7 +58,7 @@ def healthy(seed: int, steps: int = STEPS, *, kind: str = "pcd") -> dict[str, np
     }
 
 
-GOOD = [(kind, seed) for kind in ("pcd", "fixed", "climbing", "ula", "dsm") for seed in range(6)]
+GOOD = [(kind, seed) for kind in ("pcd", "fixed", "climbing", "ula", "dsm", "jarzynski", "nce") for seed in range(6)]
 
 
 @pytest.mark.parametrize(("kind", "seed"), GOOD)
@@ -125,6 +131,11 @@ BAD = {
     "mode masses collapse": (_now_and_then("mode_tv", 0.5), {"modes"}),
     "two routes to log Z disagree": (_now_and_then("log_z_spread", 1.7), {"log-z"}),
     "annealing without overlap": (_now_and_then("ess_fraction", 0.02), {"ess"}),
+    "weights collapse onto one group of eight": (
+        lambda seed: _after(healthy(seed, kind="jarzynski"), "ess_audit", 0.125),
+        {"weights"},
+    ),
+    "noise far away": (lambda seed: _after(healthy(seed, kind="nce"), "noise_ess", 1 / 512), {"noise"}),
     "chains not mixed": (_now_and_then("rhat", 1.2), {"rhat"}),
     "walkers refreshed before they forget": (_now_and_then("clone_correlation", 0.9), {"clones"}),
     "drivers flattered by their model": (

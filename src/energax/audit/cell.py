@@ -154,7 +154,7 @@ def train(
     if last.metrics["rejected"].min() > 0:
         raise Diverged("Training must stay finite; every step of the last call was refused.")
     ends = {name: float(values[-1]) for name, values in last.metrics.items()}
-    claimed = None if rule.claim is None else (state.model, rule.claim(state.model, ends))
+    claimed = None if rule.claim is None else (rule.energy(state.model), rule.claim(state.model, ends))
     return rule.energy(state.ema), claimed, clock.seconds
 
 

@@ -37,6 +37,8 @@ class Settings:
         mode_tv: Total variation between the mode (or class) frequencies of walkers and data.
         log_z_spread: Nats by which two routes to log Z may differ.
         ess_fraction: Effective over actual sample size, in (0, 1).
+        ess_walkers: The same of walkers that carry weights, in (0, 1): above what one group of eight leaves.
+        ess_noise: The same of noise as draws of the model, in (0, 1).
         rhat: Split R-hat over chains.
     """
 
@@ -58,6 +60,8 @@ class Settings:
     mode_tv: float = 0.3
     log_z_spread: float = 1.0
     ess_fraction: float = 0.05
+    ess_walkers: float = 0.15
+    ess_noise: float = 0.05
     rhat: float = 1.01
 
     def __post_init__(self) -> None:
@@ -65,7 +69,12 @@ class Settings:
             value = getattr(self, field.name)
             if field.name in ("patience", "warm_up", "rejected_in_a_row"):
                 checks.count("Settings", field.name, value)
-            elif field.name in ("acceptance_low", "acceptance_high", "step_collapse", "divergent", "ess_fraction"):
+            elif field.name in (
+                "acceptance_low",
+                "acceptance_high",
+                "step_collapse",
+                "divergent",
+            ) or field.name.startswith("ess_"):
                 checks.fraction("Settings", field.name, value)
             elif value is not None:
                 checks.positive("Settings", field.name, value)

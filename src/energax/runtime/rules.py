@@ -213,6 +213,19 @@ def beyond(
     return judge
 
 
+def too_few(name: str, limit: str, said: str) -> Callable[[Row, Memory, Settings], Finding | None]:
+    """A rule for effective fractions that are told in every step: under its limit for longer than a dip."""
+
+    def judge(row: Row, memory: Memory, settings: Settings) -> Finding | None:
+        value, bound = _known(row, name), float(getattr(settings, limit))
+        streak = memory.count(value is not None and value < bound)
+        if value is None or streak < settings.patience:
+            return None
+        return Finding("warn", said.format(value=value, bound=bound, streak=streak))
+
+    return judge
+
+
 _SMALLER = "Lower the learning rate or the sampler's step size; clip the gradient (1.0)."
 
 RULES: dict[str, Rule] = {
@@ -297,6 +310,20 @@ RULES: dict[str, Rule] = {
         beyond("ess_fraction", "ess_fraction", "The effective sample size is {value:.2g} of the actual (< {bound:g}).",
                under=True),
         "A few samples carry all the weight: anneal over more temperatures, from a base nearer to the model.",
+    ),
+    "weights": Rule(
+        ("ess_audit",),
+        too_few("ess_audit", "ess_walkers", "The walkers that never drive count as {value:.2g} of their number, for "
+                "{streak:.0f} steps (< {bound:g})."),
+        "A few walkers carry all the weight, so that log Z and the likelihood are theirs alone. Lower the learning "
+        "rate or let it rise slowly (warmup), take more sampler steps or walkers, resample (resample_below 0.5).",
+    ),
+    "noise": Rule(
+        ("noise_ess",),
+        too_few("noise_ess", "ess_noise", "The noise counts as {value:.2g} of its number as draws of the model, for "
+                "{streak:.0f} steps (< {bound:g})."),
+        "Noise is told from the data by a glance, and little is learned from it: take noise nearer to the data, more "
+        "of it (ratio), or levels between the two (telescoping_nce).",
     ),
     "rhat": Rule(
         ("rhat",), beyond("rhat", "rhat", "Split R-hat is {value:.4g} (> {bound:g})."),
