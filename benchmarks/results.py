@@ -250,7 +250,11 @@ def hmc_nuts(found: list[dict]) -> str:
             cells += ["-" if value is None else f"{value:.3g}" for value in values]
             cells.append(", ".join("-" if value is None else f"{value / values[0]:.2f}" for value in values[1:]))
         lines.append(f"| {work} | {' | '.join(cells)} |")
-    lines += ["", "The same target, chains, step, leapfrogs (or depth) and draws; times faster than blackjax, numpyro."]
+    lines += [
+        "",
+        "The same target, chains, step, leapfrogs (or depth) and draws, each with its energy, acceptance and divergence; times faster than",
+        "blackjax, numpyro.",
+    ]
     return "\n".join(lines)
 
 
