@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 def test_names_are_unique():
     assert max(Counter(m.name for m in MUTANTS).values()) == 1
-    assert len(MUTANTS) >= 156
+    assert len(MUTANTS) >= 195
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name)

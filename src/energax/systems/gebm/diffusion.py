@@ -54,8 +54,7 @@ def walk(edge_index: Any, nodes: int, *, alpha: float = 0.5, kind: str = "row", 
     if loops:
         own = np.arange(nodes, dtype=sources.dtype)
         sources, targets = np.concatenate([sources, own]), np.concatenate([targets, own])
-    a = sparse.csr_array((np.ones(len(sources)), (targets, sources)), shape=(nodes, nodes))  # doubles are summed
-    a.data[:] = 1.0
+    a = sparse.csr_array((np.ones(len(sources)), (targets, sources)), shape=(nodes, nodes))  # doubles become one entry
     degrees = np.diff(a.indptr)
     scale = np.divide(1.0 - alpha, degrees, out=np.zeros(nodes), where=degrees > 0)
     if kind == "symmetric":
