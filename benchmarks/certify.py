@@ -106,7 +106,7 @@ def planted_table(lines: list[dict]) -> str:
         where = ["-", "-"] if worst is None else [figure(worst), f"{worst.check}, {worst.target}"]
         rows.append("| " + " | ".join([line["bug"], f"`{line['kernel']}`", mark, *where]) + " |")
     caught = sum(line["caught"] for line in lines)
-    left = f" {len(PLANTED) - len(lines)} more are in the list." if len(PLANTED) > len(lines) else ""
+    left = f" {len(PLANTED) - len(lines)} more are in the list and were not taken." if len(PLANTED) > len(lines) else ""
     return "\n".join([*rows, "", f"**{caught} of {len(lines)} found**, from one seed.{left}"])
 
 

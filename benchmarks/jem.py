@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jem_table import put, tables
+from jem_table import tables
+from results import replaced
 
 from energax import data
 from energax.core import AbstractClassifierEnergy
@@ -299,7 +300,7 @@ def written(folder: Path) -> list[dict[str, Any]]:
 def page(rows: Sequence[dict[str, Any]], text: str) -> str:
     """The page with every recipe's tables in their places."""
     for recipe in sorted({row["recipe"] for row in rows}):
-        text = put(text, recipe, tables([row for row in rows if row["recipe"] == recipe]))
+        text = replaced(text, recipe, tables([row for row in rows if row["recipe"] == recipe]))
     return text
 
 

@@ -205,16 +205,3 @@ def tables(rows: Sequence[Row]) -> str:
     if chosen:
         lines += ["Settings, judged on a fifth of the training rows of seed 0:", "", *chosen, ""]
     return "\n".join(lines)
-
-
-def put(page: str, name: str, text: str) -> str:
-    """The page with `text` between the marks of `name`.
-
-    Raises:
-        ValueError: A mark is missing, doubled, or they stand in the wrong order.
-    """
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
-        got = f"{page.count(begin)} and {page.count(end)}"
-        raise ValueError(f"the page must hold {begin} once and {end} once after it; got {got}.")
-    return page.partition(begin)[0] + begin + "\n" + text + "\n" + end + page.partition(end)[2]

@@ -38,19 +38,23 @@ def rows(path: str) -> list[dict]:
     return [json.loads(line) for line in Path(path).read_text().splitlines() if line.startswith("{")]
 
 
-def put(page: Path, name: str, text: str) -> None:
-    """Writes `text` between `<!-- NAME: begin -->` and `<!-- NAME: end -->` of a page.
+def replaced(whole: str, name: str, text: str, title: str = "the page") -> str:
+    """The page with `text` between its `<!-- NAME: begin -->` and `<!-- NAME: end -->`.
 
     Raises:
         ValueError: The two marks do not stand there, once each and in this order.
     """
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    whole = page.read_text()
     before, _, rest = whole.partition(begin)
     after = rest.partition(end)[2]
     if whole.count(begin) != 1 or whole.count(end) != 1 or end not in rest:
-        raise ValueError(f"{page.name} must hold {begin} and then {end}, once each.")
-    page.write_text(f"{before}{begin}\n{text}\n{end}{after}")
+        raise ValueError(f"{title} must hold {begin} and then {end}, once each.")
+    return f"{before}{begin}\n{text}\n{end}{after}"
+
+
+def put(page: Path, name: str, text: str) -> None:
+    """`replaced` in a file, which stays as it is where the marks are missing."""
+    page.write_text(replaced(page.read_text(), name, text, page.name))
 
 
 def samplers(found: list[dict]) -> str:

@@ -116,11 +116,13 @@ def test_what_is_done_is_not_done_again(jem, monkeypatch, tmp_path):
 
 def test_a_page_without_its_marks_is_refused(jem):
     whole = "a\n<!-- x: begin -->\nold\n<!-- x: end -->\nb\n"
-    assert jem.put(whole, "x", "new") == "a\n<!-- x: begin -->\nnew\n<!-- x: end -->\nb\n"
+    assert jem.replaced(whole, "x", "new") == "a\n<!-- x: begin -->\nnew\n<!-- x: end -->\nb\n"
     turned = "<!-- x: end --> <!-- x: begin -->"
     for torn in (whole.replace("<!-- x: end -->", ""), "nothing", whole + whole, turned):
-        with pytest.raises(ValueError, match=r"the page must hold <!-- x: begin --> once and .*; got \d and \d"):
-            jem.put(torn, "x", "new")
+        with pytest.raises(
+            ValueError, match="the page must hold <!-- x: begin --> and then <!-- x: end -->, once each"
+        ):
+            jem.replaced(torn, "x", "new")
 
 
 def test_means_have_the_errors_of_means_and_differences_are_taken_seed_by_seed(jem):
