@@ -61,8 +61,8 @@ def step_key(key: Key[Array, ""], step: Any) -> Key[Array, ""]:
 def plain_key(key: Key[Array, ""]) -> Key[Array, ""]:
     """A key of JAX's own generator: for code that splits keys again and again, as libraries do.
 
-    From some tens of chains on JAX's rounds, themselves a loop, cost less inside a loop than rounds that are written out
-    at every use; a lone chain is slower by them.
+    From some tens of chains on JAX's rounds, themselves a loop, cost less inside a loop than rounds that are written
+    out at every use; a lone chain is slower by them.
     The step is mixed into the second word, without a hash: Threefry's streams do not tell that keys were alike.
 
     Args:
