@@ -7,13 +7,36 @@ import numpy as np
 import pytest
 
 import energax.training.trainer as trainer_module
-from contracts.objectives import CHAINS, STEPS, TRAINERS, arrays, at, batches, model, through_numpy
-from energax.core import Chains
+from contracts.objectives import CHAINS, MEMBERS, STEPS, arrays, at, batches, through_numpy
+from energax import objectives
+from energax.core import AbstractObjective, Chains
 from energax.runtime.placement import Placement
 from energax.training import explain, run_steps
 
 CHUNK = batches(STEPS)
+ALIKE = (
+    "improved_cd",
+    "telescoping_nce",
+    "jem",
+    "pcd_spins",
+    "pcd_categories",
+    "fast_weights_bits",
+    "tempered_bits",
+    "jarzynski_bits",
+    "jarzynski_spins",
+)
+"""The laws of scans and devices run over these with the slow tests only."""
 _STEPS: dict = {}
+
+each = pytest.mark.parametrize("name", MEMBERS)
+each_layout = pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in ALIKE)) for n in MEMBERS]
+)
+
+
+def chunk(name):
+    """The batches of a member."""
+    return MEMBERS[name].batches(STEPS)
 
 
 def counted(name):
@@ -24,21 +47,21 @@ def counted(name):
         @eqx.filter_jit
         def step(state, batch):
             traces.append(1)
-            return TRAINERS[name].step(state, batch)
+            return MEMBERS[name].trainer.step(state, batch)
 
         _STEPS[name] = (step, traces)
     return _STEPS[name]
 
 
 def start(name):
-    return TRAINERS[name].init(jax.random.key(3), model(), at(CHUNK, 0))
+    return MEMBERS[name].trainer.init(jax.random.key(3), MEMBERS[name].model(), at(chunk(name), 0))
 
 
 def looped(name, state, steps):
     step, _ = counted(name)
     metrics = []
     for i in steps:
-        state, seen = step(state, at(CHUNK, i))
+        state, seen = step(state, at(chunk(name), i))
         metrics.append(seen)
     return state, metrics
 
@@ -75,11 +98,26 @@ def judge_finite(state):
         assert np.all(np.isfinite(x)) if np.issubdtype(x.dtype, np.floating) else True
 
 
+def judge_complete(members):
+    """Every objective that the face exports is the rule of a phase of some member."""
+    found = {type(phase.objective) for member in members.values() for phase in member.trainer.phases}
+    rules = [value for value in vars(objectives).values() if isinstance(value, type)]
+    missing = [rule.__name__ for rule in rules if issubclass(rule, AbstractObjective) and rule not in found]
+    assert not missing, f"{missing} are no members"
+
+
 # --- laws -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", TRAINERS)
-def test_one_compile_scan_is_loop_and_resume_is_exact(name):
+def test_every_rule_is_a_member():
+    judge_complete(MEMBERS)
+    for missing in ("short_run", "learned_stein", "weighted"):
+        with pytest.raises(AssertionError, match="are no members"):  # planted: a rule that nobody entered
+            judge_complete({name: member for name, member in MEMBERS.items() if name != missing})
+
+
+@each
+def test_one_compile_and_resume_is_exact(name):
     begin = start(name)
     _, traces = counted(name)
     half, _ = looped(name, begin, range(2))
@@ -90,25 +128,31 @@ def test_one_compile_scan_is_loop_and_resume_is_exact(name):
     assert int(whole.step) == STEPS
     assert float(metrics[-1]["rejected"]) == 0.0
     assert all(np.isfinite(float(value)) and jnp.shape(value) == () for value in metrics[-1].values())
-    scanned, stacked = run_steps(TRAINERS[name], begin, CHUNK)
-    judge_close(scanned, whole, 2e-5)
-    assert set(stacked) == set(metrics[-1])
-    assert all(value.shape == (STEPS,) for value in stacked.values())
     for x, y in zip(arrays(begin.model), arrays(whole.model), strict=True):
         assert x.shape == y.shape
     with pytest.raises(AssertionError):
         judge_same_bits(begin.model, whole.model)  # it did train
 
 
-@pytest.mark.parametrize("name", TRAINERS)
+@each_layout
+def test_scan_is_a_loop(name):
+    whole, metrics = looped(name, start(name), range(STEPS))
+    scanned, stacked = run_steps(MEMBERS[name].trainer, start(name), chunk(name))
+    judge_close(scanned, whole, 2e-5)
+    assert set(stacked) == set(metrics[-1])
+    assert all(value.shape == (STEPS,) for value in stacked.values())
+
+
+@each_layout
 def test_eight_devices_give_the_numbers_of_one(name):
     step, _ = counted(name)
     place = Placement.auto()
     assert place.num_devices == 8
     one, eight = start(name), place.state(start(name))
     for i in range(2):
-        one, seen_one = step(one, at(CHUNK, i))
-        eight, seen_eight = step(eight, place.batch(at(CHUNK, i)))
+        batch = at(chunk(name), i)
+        one, seen_one = step(one, batch)
+        eight, seen_eight = step(eight, place.batch(batch))
     judge_close(place.fetch(eight), one, 2e-5)
     judge_close(place.fetch(seen_eight), seen_one, 2e-4)
     judge_split(eight)
@@ -134,7 +178,7 @@ def test_nothing_that_is_not_finite_gets_in(name):
         else:
             tried, refused = tried + 1, refused + int(rejected)
             expected = {"data": ("batch",), "energy": ("loss",), "gradient": ("gradient",)}[where]
-            assert explain(TRAINERS[name], state, code).part in expected
+            assert explain(MEMBERS[name].trainer, state, code).part in expected
             judge_same_bits(eqx.tree_at(lambda s: s.step, new, planted.step), planted)
             new = eqx.tree_at(lambda s: s.step, state, new.step)  # the planted fault is taken out again
         judge_finite(new)
@@ -145,7 +189,7 @@ def test_nothing_that_is_not_finite_gets_in(name):
 def test_the_guard_is_what_keeps_them_out(monkeypatch):
     """Planted bug: a step that takes whatever it computed. The judge of the law above must see it."""
     monkeypatch.setattr(trainer_module, "select", lambda good, new, old: new)
-    trainer = TRAINERS["dsm"]
+    trainer = MEMBERS["dsm"].trainer
     batch = {"x": at(CHUNK, 0)["x"].at[0, 0].set(jnp.nan)}
     state, _ = eqx.filter_jit(lambda s, b: trainer.step(s, b))(start("dsm"), batch)
     with pytest.raises(AssertionError):
