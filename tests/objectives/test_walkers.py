@@ -6,7 +6,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from energax.energies import BernoulliRBM, GaussianMixture, IndependentBits, Ising
+from energax.energies import (
+    BernoulliRBM,
+    GaussianMixture,
+    IndependentBits,
+    IndependentCategories,
+    IndependentSpins,
+    Ising,
+    Potts,
+)
 from energax.evaluation import every_sample
 from energax.objectives import (
     AbstractStart,
@@ -21,7 +29,7 @@ from energax.objectives import (
 from energax.objectives.improved_cd import nearest_neighbour_entropy
 from energax.objectives.negatives import Walk, standing
 from energax.runtime.alarms import Watchdog
-from energax.samplers import BITS, MALA, SPINS, ULA, BlockGibbs, Cycle, Gibbs, ParallelTempering, Whitened
+from energax.samplers import BITS, CATEGORIES, MALA, SPINS, ULA, BlockGibbs, Cycle, Gibbs, ParallelTempering, Whitened
 from energax.samplers.parallel_tempering import tempered_joint
 from judges import reach
 from objectives.test_contrastive import Bell, Signs, Still, TwoPoints, bell, judge_exact_gradient, turn
@@ -188,16 +196,16 @@ def test_gradient_of_the_entropy():
 # --- on a machine ---------------------------------------------------------------------------------------------------
 
 
-def judge_machine(rule, model, states, num, turns=30):
+def judge_machine(rule, model, states, num, turns=30, under=lambda model, state: model):
     """The gradient on a machine, after some turns, is the likelihood's in every parameter within 4.9 / (2 sqrt(num)).
 
     Every parameter's gradient is a mean of numbers in an interval of length 2 at most. False-fail rate under 1e-5 for
-    independent walkers.
+    independent walkers. `under` is the model whose likelihood is meant, that which the walkers walk under.
     """
     batch = {"x": states[:3]}
     state = after(rule, model, batch, turns)[0] if turns else rule.init(KEY, model, batch)
     found = slope(rule, model, state, batch)
-    wanted = slope(ExactLikelihood(states), model, None, batch)
+    wanted = slope(ExactLikelihood(states), under(model, state), None, batch)
     width = float(jnp.max(states) - jnp.min(states))
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
         np.testing.assert_allclose(a, b, atol=4.9 * 0.5 * width / np.sqrt(num))
@@ -216,17 +224,46 @@ def test_persistent_and_tempered_on_a_restricted_machine():
     judge_machine(TemperedPCD(ladder, 1, num, start=start), rbm, states, num)
 
 
-def test_persistent_cd_on_spins():
-    model = Ising(jnp.array([[0, 1], [1, 2], [0, 2]]), jnp.array([0.6, -0.4, 0.3]), jnp.array([0.2, -0.5, 0.4]))
-    states, num = every_sample(SPINS, jnp.zeros(3)), 10_000
-    judge_machine(PersistentCD(Gibbs(SPINS), 1, num, start=Coins()), model, states, num)
+TRIANGLE = jnp.array([[0, 1], [1, 2], [0, 2]])
+MACHINES = {
+    "ising": (
+        Ising(TRIANGLE, jnp.array([0.9, -0.6, 0.5]), jnp.array([0.2, -0.5, 0.4])),
+        SPINS,
+        IndependentSpins(jnp.zeros(3)),
+    ),
+    "potts": (
+        Potts(TRIANGLE, jnp.array([1.5, -0.8, 0.9]), jnp.array([[0.3, -0.2, 0.0], [0.0, 0.6, -0.4], [0.5, 0.0, 0.0]])),
+        CATEGORIES,
+        IndependentCategories(jnp.zeros((3, 3))),
+    ),
+}
+ON_SITES = {
+    "persistent": lambda sites, num, start: PersistentCD(Gibbs(sites), 1, num, start=start),
+    "tempered": lambda sites, num, start: TemperedPCD(
+        ParallelTempering(Gibbs(sites), jnp.array([1.0, 0.5, 0.0])), 1, num, start=start
+    ),
+    "fast weights": lambda sites, num, start: FastWeightsPCD(Gibbs(sites), 1, num, fast_rate=0.05, start=start),
+}
 
 
-class Coins(AbstractStart):
-    """Random spins."""
-
-    def __call__(self, key, xs, num):
-        return 2.0 * jax.random.bernoulli(key, 0.5, (num, *xs.shape[1:])).astype(xs.dtype) - 1.0
+@pytest.mark.parametrize(
+    ("name", "machine"),
+    [
+        ("persistent", "ising"),
+        ("tempered", "ising"),
+        ("fast weights", "ising"),
+        *(pytest.param(name, "potts", marks=pytest.mark.slow) for name in ON_SITES),
+    ],
+)
+def test_walkers_on_spins_and_categories(name, machine):
+    """Energies linear in their parameters: where the walkers walk under parameters + fast, the likelihood is theirs."""
+    model, sites, born = MACHINES[machine]
+    states, num = every_sample(sites, born.sample(KEY)), 10_000
+    rule = ON_SITES[name](sites, num, GeneratorStart(born))
+    shifted = name == "fast weights"
+    judge_machine(rule, model, states, num, under=lambda m, state: eqx.apply_updates(m, state.fast) if shifted else m)
+    with pytest.raises(AssertionError):  # planted: fast weights that walkers do not feel; walkers born a step ago
+        judge_machine(rule, model, states, num, turns=30 if shifted else 0)
 
 
 @pytest.mark.parametrize(
