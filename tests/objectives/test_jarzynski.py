@@ -366,7 +366,8 @@ def test_drivers_that_moved_on_their_own_are_weighted_for_it():
     xs = jax.random.normal(jax.random.key(0), (2 * num, 1))
     energies = 0.5 * xs[:, 0] ** 2
     walkers = Walkers(xs, jnp.zeros(2 * num), energies, energies)
-    moved = eqx.filter_jit(rule._apart)(jax.random.key(1), walkers, None, standard_normal(1))
+    moved, lost = eqx.filter_jit(rule._apart)(jax.random.key(1), walkers, None, standard_normal(1))
+    assert float(lost) == 0.0
     np.testing.assert_array_equal(moved.x[num:], xs[num:])
     np.testing.assert_allclose(moved.energies, 0.5 * moved.x[:, 0] ** 2, rtol=1e-6)
     weights, squares = (np.asarray(a[:num], np.float64) for a in (jnp.exp(moved.log_weights), moved.x[:, 0] ** 2))
@@ -457,7 +458,7 @@ def test_refresh_draws_drivers_from_the_weighted_auditors():
     xs = jnp.arange(128.0)[:, None]
     logs = jnp.where(jnp.arange(128) == 100, 3.0, -30.0)
     state = JarzynskiState(Chains(Walkers(xs, logs, xs[:, 0], xs[:, 0])), jnp.array(1), jnp.zeros(()), None)
-    renewed, _, due = rule._refreshed(jax.random.key(0), state.walkers.states, state, standard_normal(1))
+    renewed, _, due, _ = rule._refreshed(jax.random.key(0), state.walkers.states, state, standard_normal(1))
     assert float(due) == 1.0
     assert np.all(np.asarray(renewed.x[:64]) == 100.0)
     np.testing.assert_array_equal(renewed.x[64:], xs[64:])
@@ -467,6 +468,17 @@ def test_refresh_draws_drivers_from_the_weighted_auditors():
 
 def quartic_slope(x):
     return jnp.sum(x**4)
+
+
+@pytest.mark.parametrize("moves", [0, 8])
+def test_new_drivers_that_leave_the_finite_on_their_own_moves_are_counted(moves):
+    """One step of Langevin with h = 1 in x^4 stays finite from anywhere near 0; eight do not from nearly anywhere."""
+    energy, batch = FunctionEnergy(quartic_slope), {"x": jnp.ones((8, 1))}
+    rule = Jarzynski(ULAPair(1.0), standard_normal(1), 64, num_steps=1, refresh=1, refresh_moves=moves)
+    state = rule.init(jax.random.key(0), energy, batch)._replace(steps=jnp.array(1))
+    metrics = eqx.filter_jit(rule)(jax.random.key(1), energy, state, batch)[1][1]
+    assert float(metrics["refreshed"]) == 1.0
+    assert float(metrics["evicted"]) > 32 if moves else float(metrics["evicted"]) == 0.0
 
 
 @pytest.mark.parametrize("moving", [None, 32])

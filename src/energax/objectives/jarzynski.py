@@ -72,7 +72,8 @@ class Jarzynski(AbstractObjective):
     """mean E(data) - sum_i w_i E(driver i), w_i proportional to exp(work of driver i).
 
     Metrics: those of `PersistentCD` but its ages (`gap`, `energy_data`, `energy_model`, `acceptance`, ...; a pair has
-    no test, hence no `acceptance`, and its `divergent` walkers are those whose weight is no number), and `log_z`
+    no test, hence no `acceptance`, and its `divergent` walkers are those whose weight is no number; `evicted` counts new
+    drivers on their own moves too), and `log_z`
     with `log_z_error` (standard error over the auditors' groups), `log_likelihood` of the batch by the auditors' log Z,
     `self_influence`, the drivers' own log Z minus the auditors', `ess_drive` and `ess_audit` (fractions of all walkers
     of a half), `resampled` (fraction of the groups), `refreshed` (0 or 1), and `clone_correlation`: of the
@@ -179,14 +180,14 @@ class Jarzynski(AbstractObjective):
         walkers = walkers._replace(log_weights=walkers.log_weights + walkers.energies - now, energies=now)
         metrics = self._measures(walkers)
         walkers, resampled = self._resampled(resample, walkers)
-        walkers, correlation, refreshed = self._refreshed(draw, walkers, state, frozen)
+        walkers, correlation, refreshed, lost = self._refreshed(draw, walkers, state, frozen)
         loss, seen = self._loss(model, walkers, batch["x"])
         metrics |= seen
         metrics |= {"log_likelihood": -metrics["energy_data"] - metrics["log_z"]}
         metrics |= {"resampled": resampled, "refreshed": refreshed, "clone_correlation": correlation}
         walkers, log_step, told = self._moved(move, frozen, walkers, state.log_step, batch["x"])
         new = JarzynskiState(Chains(walkers), state.steps + 1, correlation, log_step)
-        return loss, (new, metrics | told)
+        return loss, (new, metrics | told | {"evicted": told["evicted"] + lost})
 
     def _grouped(self, values: Array) -> Array:
         """[walkers] -> [halves, groups, members]."""
@@ -217,15 +218,18 @@ class Jarzynski(AbstractObjective):
 
     def _refreshed(
         self, key: Key, walkers: Walkers, state: JarzynskiState, frozen: AbstractEnergy
-    ) -> tuple[Walkers, Scalar, Scalar]:
-        """Every `refresh` steps the drivers are drawn from the weighted auditors -> (walkers, correlation, whether)."""
-        zero = jnp.zeros((), walkers.energies.dtype)
+    ) -> tuple[Walkers, Scalar, Scalar, Scalar]:
+        """Every `refresh` steps the drivers are drawn from the weighted auditors.
+
+        Returns (walkers, correlation, whether it was done, how many left the finite on their own moves).
+        """
+        zero, none = jnp.zeros((), walkers.energies.dtype), jnp.zeros((), jnp.float32)
         if self.refresh is None:
-            return walkers, state.clone_correlation, zero
+            return walkers, state.clone_correlation, zero, none
         due = (state.steps > 0) & (state.steps % self.refresh == 0)
         half = self.num_chains
 
-        def renew(_: None) -> tuple[Walkers, Scalar]:
+        def renew(_: None) -> tuple[Walkers, Scalar, Scalar]:
             weights = walkers.log_weights[half:]
             pick, apart = jax.random.split(key)
             chosen = half + SCHEMES[self.scheme](pick, weights)
@@ -238,25 +242,28 @@ class Jarzynski(AbstractObjective):
                 log_weights=jnp.concatenate([jnp.full((half,), mean, weights.dtype), weights]), marks=found.energies
             )
             if not self.refresh_moves:
-                return found, _correlation(walkers.marks[half:], walkers.energies[half:])
-            parted = self._apart(apart, found, state.log_step, frozen)
-            return parted, _correlation(found.energies[:half], parted.energies[:half])
+                return found, _correlation(walkers.marks[half:], walkers.energies[half:]), none
+            parted, lost = self._apart(apart, found, state.log_step, frozen)
+            return parted, _correlation(found.energies[:half], parted.energies[:half]), lost
 
-        kept = (walkers, state.clone_correlation)
-        walkers, correlation = jax.lax.cond(due, renew, lambda _: kept, None)
-        return walkers, correlation, due.astype(zero.dtype)
+        kept = (walkers, state.clone_correlation, none)
+        walkers, correlation, lost = jax.lax.cond(due, renew, lambda _: kept, None)
+        return walkers, correlation, due.astype(zero.dtype), lost
 
-    def _apart(self, key: Key, walkers: Walkers, log_step: Scalar | None, frozen: AbstractEnergy) -> Walkers:
-        """The drivers, moved away from those they were copied from."""
+    def _apart(
+        self, key: Key, walkers: Walkers, log_step: Scalar | None, frozen: AbstractEnergy
+    ) -> tuple[Walkers, Scalar]:
+        """The drivers, moved away from those they were copied from, and how many of them left the finite."""
         half = self.num_chains
         start, before = jax.tree.map(lambda leaf: leaf[:half], (walkers.x, walkers.energies))
         moved, gained = self._walked(key, frozen, start, before, log_step, self.refresh_moves)
         after = jax.vmap(frozen)(moved.x)
-        return walkers._replace(
+        parted = walkers._replace(
             x=jax.tree.map(lambda leaf, new: leaf.at[:half].set(new), walkers.x, moved.x),
             energies=walkers.energies.at[:half].set(after),
             log_weights=walkers.log_weights.at[:half].add(gained),
         )
+        return parted, jnp.sum(~moved.good).astype(jnp.float32)
 
     def _walked(
         self,
