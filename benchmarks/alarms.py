@@ -49,6 +49,18 @@ BAD = {
         "moons-pcd", "objective=jarzynski", "objective.refresh=null", "sampler.step_size=1e-5",
         "sampler.adapt_target=null", "optimizer.learning_rate=0.03", "optimizer.clip=null",
     ),
+    "weighted walkers that drive what they are judged by": (
+        "moons-pcd", "objective=jarzynski", "objective.refresh=null", "objective.num_chains=64", "objective.num_steps=1",
+        "sampler.step_size=1e-3", "sampler.adapt_target=null", "optimizer.learning_rate=0.03",
+    ),
+    "walkers born anew that get stuck": (
+        "gaussians25-pcd", "objective.restart=0.05", "objective.num_steps=1", "sampler.adapt_target=null",
+        "optimizer.learning_rate=0.01", "optimizer.clip=null",
+    ),
+    "cold Langevin": ("moons-pcd", "objective=replay_sgld", "objective.temperature=0.1"),
+    "a few digits by heart": (
+        "digits", "data.holdout=0.9", "training.evaluate_every=50", "optimizer.weight_decay=0", "optimizer.learning_rate=3e-3",
+    ),
     "short runs that explode": ("moons-pcd", "objective=short_run", ULA, "sampler.step_size=1.5"),
 }  # fmt: skip
 GOOD = [
