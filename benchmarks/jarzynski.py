@@ -115,7 +115,12 @@ SETTINGS = {
         optax.warmup_cosine_decay_schedule(1e-3, 0.15, 200, 2000, 5e-3), 2048, 16, 2, 2000, 100,
     ),
 }  # fmt: skip
-REFRESHES = {"never refreshed": (None, 0), "copies drive at once": (100, 0), "copies move first": (100, 100)}
+REFRESHES = {
+    "never refreshed": (None, 0),
+    "copies drive at once": (100, 0),
+    "copies move first": (100, 100),
+    "copies move first, every 150": (150, 100),
+}
 """(steps between two refreshes, moves of the copies before they drive)."""
 
 
