@@ -1,4 +1,4 @@
-"""The convolutional energy on one CPU thread: contrastive step, denoising step, Langevin chain; JSON lines.
+"""The convolutional energy on one CPU thread: contrastive step, denoising step, Langevin chain, PCD step; JSON lines.
 
 The energy is `NetworkEnergy(ConvNet)` of one sample under vmap, as objectives and samplers use it. A training step is
 measured inside a scan of `--scan` steps, as the training loop runs it; "-chunks" is the same with the gradient gathered
@@ -29,6 +29,9 @@ import optax
 from energax.energies import NetworkEnergy
 from energax.networks import ConvNet
 from energax.numerics import mean_in_chunks
+from energax.objectives import PersistentCD
+from energax.samplers import ULA
+from energax.training import Phase, Trainer, run_steps
 
 BATCH, PIXELS, LANGEVIN_STEPS, CHUNK = 64, 784, 20, 8
 
@@ -88,10 +91,20 @@ def tasks(scan: int) -> dict:
         return jax.lax.scan(step, x, jax.random.split(key, LANGEVIN_STEPS))[0]
 
     walk = jax.jit(langevin)
+    turns = max(1, scan // 4)
+
+    def persistent(chunk_size):
+        rule = PersistentCD(ULA(0.01), LANGEVIN_STEPS, BATCH, energy_penalty=0.1, chunk_size=chunk_size)
+        trainer, batches = Trainer((Phase(rule, optimizer),)), {"x": jnp.tile(data, (turns, 1, 1))}
+        state = trainer.init(key, energy, {"x": data})
+        return lambda: run_steps(trainer, state, batches)
+
     return {
         "cd64+64": (trained(contrastive, scan), scan),
         "dsm64": (trained(denoising, scan), scan),
         "langevin20": (lambda: walk(data, key), 1),
+        "pcd20": (persistent(None), turns),
+        "pcd20-chunks": (persistent(CHUNK), turns),
         "cd64+64-chunks": (trained(contrastive_in_chunks, scan), scan),
         "dsm64-chunks": (trained(denoising_in_chunks, scan), scan),
         "cd64+64-single": (trained(contrastive, 1), 1),

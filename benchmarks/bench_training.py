@@ -107,7 +107,7 @@ def main() -> None:
         row = {"peer": "energax", "work": name, "seconds": wall, "cpu_seconds": cpu, "load": os.getloadavg()[0]}
         print(json.dumps(row), flush=True)
     for name in WORKS:
-        cost = best[name][1] / best[f"{name} unguarded"][1] - 1.0
+        cost = best[name][0] / best[f"{name} unguarded"][0] - 1.0
         print(json.dumps({"work": name, "guard_share_of_step": round(cost, 4)}))
     for name, bar in BARS.items() if peers else ():
         wall, cpu = best[name]

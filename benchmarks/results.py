@@ -24,7 +24,7 @@ A_GRADIENT = {
     "ula_mlp128_2d": ("FLOP", 4 * (2 * 128 + 128 * 128 + 128)),  # products forwards and back to x
     "ula_doublewell_2d": ("B", 2 * 4 * (2 + 2 + 1)),  # x, gradient and energy read and written
 }
-CONV_BARS = {"cd64+64": 0.8, "dsm64": 0.6, "langevin20": 0.8}
+CONV_BARS = {"cd64+64": 0.8, "dsm64": 0.6, "langevin20": 0.8, "pcd20": 0.8}
 HEAD = """# Speed
 
 Two shared cores (one thread used), process CPU time, the least over repeats, programs run in turns in one session, compilation
@@ -102,7 +102,7 @@ def training(found: list[dict]) -> str:
             f"CD-20 with batches of {batch} is {wall:.2f} times as fast as the faster peer by wall, {cpu:.2f} by CPU (bar {ratio['bar']})."
         )
     lines += [
-        f"The guard against non-finite numbers costs {', '.join(f'{g:+.1%}' for g in guard)} of these steps by CPU (noise of some per cent on a busy machine).",
+        f"The guard against non-finite numbers costs {', '.join(f'{g:+.1%}' for g in guard)} of these steps by wall (noise of some per cent on a busy machine).",
     ]
     return "\n".join(lines)
 
@@ -122,7 +122,7 @@ def conv(found: list[dict]) -> str:
         )
     lines += [
         "",
-        "`-chunks` is what the recipes do on a CPU (`chunk_size=8`); `-single` is one host call a step, which no loop here makes.",
+        "`-chunks` is what the recipes do on a CPU (`chunk_size=8`); `-single` is one host call a step, which no loop here makes. `pcd20` is the trainer's whole step.",
     ]
     return "\n".join(lines)
 

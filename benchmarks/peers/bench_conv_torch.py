@@ -59,7 +59,25 @@ def tasks() -> dict:
         for weight in weights:
             weight.requires_grad_(True)
 
-    return {"cd64+64": contrastive, "dsm64": denoising, "langevin20": langevin}
+    walkers = [other]
+
+    def persistent():
+        for weight in weights:
+            weight.requires_grad_(False)
+        x = walkers[0]
+        for _ in range(LANGEVIN_STEPS):
+            x = x.detach().requires_grad_(True)
+            (gradient,) = torch.autograd.grad(energy(x).sum(), x)
+            x = x.detach() - 0.01 * gradient + 0.02**0.5 * torch.randn_like(x)
+        for weight in weights:
+            weight.requires_grad_(True)
+        walkers[0] = x.detach()
+        optimizer.zero_grad()
+        real, fake = energy(torch.cat([data, walkers[0]])).chunk(2)
+        (real.mean() - fake.mean() + 0.1 * (real**2 + fake**2).mean()).backward()
+        optimizer.step()
+
+    return {"cd64+64": contrastive, "dsm64": denoising, "langevin20": langevin, "pcd20": persistent}
 
 
 def main() -> None:
