@@ -66,18 +66,20 @@ def samplers(num_chains: int) -> None:
 
 
 def training() -> None:
-    """One compiled chunk of training on 28x28 images, the network in float32 and in bfloat16."""
+    """One compiled chunk of training on 28x28 images: in float32, in bfloat16, and with the gradients of four steps gathered."""
     decode = Decode(jnp.zeros(784), jnp.ones(784), shape=(28, 28, 1))
     net = ConvNet((28, 28, 1), (32, 64, 64, 128), key=jax.random.key(0))
-    models = {"": net, "_bf16": Bfloat16(net)}
+    adam = optax.adam(1e-4)
+    gathered = optax.MultiSteps(adam, 4).gradient_transformation()
+    ways = {"": (net, adam), "_bf16": (Bfloat16(net), adam), "_accumulate4": (net, gathered)}
     rules = {
         "pcd10_conv28": PersistentCD(MALA(1e-2), num_steps=10, num_chains=256),
         "dsm_conv28": DenoisingScoreMatching(0.2),
     }
     chunk = {"x": jax.random.normal(jax.random.key(1), (20, 256, 784))}
-    for (name, rule), (suffix, body) in itertools.product(rules.items(), models.items()):
+    for (name, rule), (suffix, (body, optimizer)) in itertools.product(rules.items(), ways.items()):
         model = NetworkEnergy(body, standard_normal(784), decode)
-        trainer = Trainer((Phase(rule, optax.adam(1e-4), trains=lambda m: m.net),))
+        trainer = Trainer((Phase(rule, optimizer, trains=lambda m: m.net),))
         state = trainer.init(jax.random.key(2), model, {"x": chunk["x"][0]})
         seconds, first = measure(lambda t=trainer, s=state: run_steps(t, s, chunk)[0].step)
         emit(name + suffix, seconds, first, batch=256, steps_per_s=round(20 / seconds, 1))
