@@ -35,6 +35,11 @@ def fraction(owner: str, name: str, value: Any) -> None:
     _number(owner, name, value, "must lie in (0, 1)", lambda v: (v > 0) & (v < 1), 0)
 
 
+def share(owner: str, name: str, value: Any) -> None:
+    """Raises ValueError unless `value` is one number from 0 to 1, both included."""
+    _number(owner, name, value, "must lie in [0, 1]", lambda v: (v >= 0) & (v <= 1), 0)
+
+
 def _number(owner: str, name: str, value: Any, must: str, holds, ndim: int | None) -> None:
     if not _concrete(value) or (not hasattr(value, "__float__") and not hasattr(value, "dtype")):
         if _concrete(value):

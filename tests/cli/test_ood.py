@@ -98,7 +98,11 @@ def test_the_list_says_what_each_needs(call):
         (("--id", "known.npz", "--ood", "odd.npz", "--scores", "knn"), "the training data have no features", 2),
         (("--id", "known.npz", "--ood", "odd.npz", "--temperature", "0"), "temperature must be > 0", 2),
         (("--id", "nan.npz", "--ood", "odd.npz"), "logits must be finite; got nan", 2),
-        (("--id", "known.npz", "--ood", "narrow.npz", "--train", "train.npz"), "features must have 8 columns", 2),
+        (
+            ("--id", "known.npz", "--ood", "narrow.npz", "--train", "train.npz"),
+            "set 'narrow' must have as many columns",
+            2,
+        ),
     ],
 )
 def test_refuses_in_one_sentence(call, tmp_path, words, said, code):

@@ -30,6 +30,7 @@ TERMS = (
         "A method's place by mean AUROC among the methods of a shift, averaged over the shifts; 1 is best. It counts "
         "how often a method wins; the mean counts by how much.",
     ),
+    ("Of ten", "The same among the ten scores of the headline, without GPN and DropEdge."),
     ("Error", "Standard error over the splits, each the mean of its initialisations."),
     ("Energy", "High is uncertain: of the node alone, of what its neighbours agree on, and averaged over its cluster."),
     ("No propagation", "The same weights with message passing switched off: every node by itself."),
@@ -40,7 +41,9 @@ _LEVELS = ("independent", "local", "group")
 def heads(study: Study, kind: str = "auroc") -> list[str]:
     """Column heads of a study's table."""
     known = listing.shifts()
-    return ["method", "rank", "of ten", f"mean {kind.upper()}", *(known[name].TITLE for name in study.shifts)]
+    by = "" if kind == "auroc" else " by AUROC"
+    ranks = (f"rank{by}", f"of ten{by}")
+    return ["method", *ranks, f"mean {kind.upper()}", *(known[name].TITLE for name in study.shifts)]
 
 
 def rows(study: Study, kind: str = "auroc") -> list[list[str]]:

@@ -142,10 +142,14 @@ def _chapters(found: Comparison, shipped: Mapping[str, Detector]) -> list[Chapte
 
 def _table(found: Comparison, label: str, place: int) -> Table:
     figures = {name: table[label] for name, table in found.found.items()}
-    best = max(value.auroc for value in figures.values()), min(value.fpr95 for value in figures.values())
+    best = {
+        1: max(value.auroc for value in figures.values()),
+        3: max(value.aupr for value in figures.values()),
+        5: min(value.fpr95 for value in figures.values()),
+    }
     lines = tuple(
         tuple(
-            Cell(text, best=(column == 1 and each.auroc == best[0]) or (column == 5 and each.fpr95 == best[1]))
+            Cell(text, best=column in best and best[column] == {1: each.auroc, 3: each.aupr, 5: each.fpr95}[column])
             for column, text in enumerate([name, *_figures(each)])
         )
         for name, each in figures.items()

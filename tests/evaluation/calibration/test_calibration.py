@@ -359,9 +359,9 @@ def test_vector_scaling_takes_what_is_nearly_separated_or_of_any_size():
         (lambda: fit_temperature(np.full((3, 2), np.inf), np.zeros(3, int)), "logits must be finite"),
         (lambda: fit_vector(9.0 * np.eye(3), np.array([0, 1, 1])), "must hold every class"),
         (lambda: fit_vector(9.0 * np.eye(3), np.arange(3)), "some row must stay wrong"),
-        (lambda: fit_vector(*tied(1.0)), "every weight must cost some row, or it has no bound"),
-        (lambda: fit_vector(*tied(100.0)), "every weight must cost some row, or it has no bound"),
-        (lambda: fit_vector(*tied(0.01)), "every weight must cost some row, or it has no bound"),
+        (lambda: fit_vector(*tied(1.0)), "rows must bound every weight; got some that may grow"),
+        (lambda: fit_vector(*tied(100.0)), "rows must bound every weight; got some that may grow"),
+        (lambda: fit_vector(*tied(0.01)), "rows must bound every weight; got some that may grow"),
         (lambda: fit_vector(*classifier(0)).probabilities(np.zeros((2, 3))), "must have 4 columns"),
         (lambda: fit_isotonic(*classifier(0)).probabilities(np.zeros((2, 3))), "must have 4 columns"),
         (lambda: fit_isotonic(np.zeros((0, 2)), np.zeros(0, int)), "at least 1 sample"),
@@ -410,6 +410,12 @@ def test_what_cannot_be_fitted_is_said():
     assert list(found) == ["before", "isotonic"]
     assert "T would be 0" in refused["temperature"]
     assert "some row must stay wrong" in refused["vector"]
+
+
+def test_rows_that_were_fitted_to_do_not_judge():
+    logits, labels = classifier(0)
+    with pytest.raises(ValueError, match="test rows must be others than those to fit; got the same logits"):
+        compare(logits, labels, logits.astype(np.float64), labels)
 
 
 def test_only_what_has_no_finite_optimum_is_written_down(monkeypatch):

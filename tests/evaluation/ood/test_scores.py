@@ -336,6 +336,30 @@ def test_a_head_of_other_logits_is_refused():
         compare(SCORES, said["known"], far, LEARNT, num_bootstrap=10)
 
 
+def test_a_head_in_bfloat16_is_taken():
+    rng = np.random.default_rng(0)
+    narrow = lambda x: np.asarray(jnp.asarray(x, jnp.bfloat16).astype(jnp.float32))  # noqa: E731
+    weight, bias = rng.normal(size=(5, 64)), rng.normal(size=5)
+    sides = {}
+    for name in ("known", "far"):
+        features = narrow(np.maximum(rng.normal(size=(200, 64)), 0.0))
+        sides[name] = {"features": features, "logits": narrow(features @ narrow(weight).T + narrow(bias))}
+    head = {"weight": weight, "bias": bias}
+    assert "ash-p" in compare(SCORES, sides["known"], {"far": sides["far"]}, head, num_bootstrap=10).found
+
+
+def test_a_set_of_another_width_is_refused_and_a_bad_row_is_said_with_its_set():
+    three, four, bad = np.zeros((9, 3)), np.zeros((9, 4)), np.full((9, 3), np.nan)
+    with pytest.raises(ValueError, match=r"logits of the set 'b' must have as many classes as .* samples, 3; got 4"):
+        compare(SCORES, {"logits": three}, {"a": {"logits": three}, "b": {"logits": four}}, num_bootstrap=10)
+    with pytest.raises(ValueError, match="features of the set 'b' must have as many columns"):
+        compare(SCORES, {"features": three}, {"b": {"features": four}}, {"features": three}, num_bootstrap=10)
+    for known, foreign, said in ((three, bad, "the set 'b': max_softmax: logits must be finite; got nan at index"),
+                                 (bad, three, "the known samples: max_softmax: logits must be finite")):  # fmt: skip
+        with pytest.raises(ValueError, match=said):
+            compare(SCORES, {"logits": known}, {"a": {"logits": three}, "b": {"logits": foreign}}, num_bootstrap=10)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [

@@ -124,3 +124,10 @@ def test_evidential_refuses_what_it_cannot_read():
         evidential_prediction(E, walk(EDGES, 60), float("nan"))
     with pytest.raises(ValueError, match="must have one row a node, 60"):
         diffuse(walk(EDGES, 60), E[:5], 1)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.uint64])
+def test_narrow_ends_of_edges_name_the_same_graph(dtype):
+    """Nodes past what the type of the ends can count have loops too."""
+    wide = walk(EDGES, 70_000)
+    assert abs(walk(EDGES.astype(dtype), 70_000) - wide).max() == 0.0

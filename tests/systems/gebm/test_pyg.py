@@ -12,6 +12,7 @@ from systems.gebm.graphs import case
 WHY = "torch-geometric is not installed: pip install 'energax[graphs]'"
 torch = pytest.importorskip("torch", reason=WHY)
 nn = pytest.importorskip("torch_geometric.nn", reason=WHY)
+torch_data = pytest.importorskip("torch_geometric.data", reason=WHY)
 
 from energax.systems.gebm import pyg  # noqa: E402
 
@@ -144,6 +145,62 @@ def test_a_model_that_ends_in_a_log_softmax_is_read_before_it():
     plain.after = lambda logits: torch.log_softmax(logits, dim=1)
     again, _ = pyg.outputs(plain, X, EDGES)
     np.testing.assert_array_equal(again.logits, on.logits)
+
+
+def test_a_model_of_a_whole_graph_says_the_same():
+    class OfData(Two):
+        def forward(self, data, **more):
+            return super().forward(data.x, data.edge_index, **more)
+
+    plain = made("gcn")
+    model = OfData(plain.first, plain.second)
+    data = torch_data.Data(x=X, edge_index=EDGES)
+    for mine, theirs in zip(pyg.outputs(model, data), pyg.outputs(plain, X, EDGES), strict=True):
+        np.testing.assert_array_equal(mine.logits, theirs.logits)
+        np.testing.assert_array_equal(mine.embeddings, theirs.embeddings)
+
+
+@pytest.mark.parametrize("end", ["softmax", "rows", "several", "bfloat16"])
+def test_a_model_may_end_in_a_softmax_some_rows_or_several_things(end):
+    model = made("gcn")
+    wanted = pyg.outputs(model, X, EDGES)[0].logits
+    x = X
+    if end == "bfloat16":
+        model, x = model.bfloat16(), X.bfloat16()
+    model.after = {
+        "softmax": lambda logits: logits.softmax(1),
+        "rows": lambda logits: logits[:9],
+        "several": lambda logits: (logits, None),
+        "bfloat16": lambda logits: logits.log_softmax(1),
+    }[end]
+    found = pyg.outputs(model, x, EDGES)[0].logits
+    np.testing.assert_allclose(found, wanted, rtol=0.0, atol=0.05 if end == "bfloat16" else 0.0)
+
+
+class Twice(Two):
+    """Logits of two layers together; or an answer of another layer after that of the classes."""
+
+    def __init__(self, together):
+        super().__init__(nn.GCNConv(5, 8), nn.GCNConv(8, 3))
+        self.together, self.other = together, torch.nn.Linear(5, 3 if together else 1)
+
+    def forward(self, x, edge_index):
+        logits, more = super().forward(x, edge_index), self.other(x)
+        return logits + more if self.together else logits
+
+
+def test_what_is_not_the_last_layers_is_refused():
+    scaled = made("gcn")
+    scaled.after = lambda logits: logits / 0.1
+    for model, said in (
+        (scaled, r"got \[60, 3\] that are not those of the GCNConv called last, \[60, 3\]"),
+        (Twice(together=True), r"not those of the Linear called last, \[60, 3\]"),
+        (Twice(together=False), r"got \[60, 3\] that are not those of the Linear called last, \[60, 1\]"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            pyg.outputs(model, X, EDGES)
+    with pytest.raises(ValueError, match="model must be a torch module; got int"):
+        pyg.outputs(3, X, EDGES)
 
 
 def test_the_model_is_left_as_it_was():

@@ -31,6 +31,8 @@ BAD = {
     "labels of other nodes": ({"labels": CASE.labels[:9]}, r"must be one a node, shape \(60,\); got shape \(9,\)"),
     "a class without nodes": ({"train": CASE.train & (CASE.labels > 0)}, "at least 2 training nodes; got 0 of class 0"),
     "nothing to train on": ({"train": np.zeros(60, bool)}, "must choose at least one node"),
+    "a mask of numbers": ({"train": CASE.train.astype(np.uint8)}, "booleans or positions; got 0 and 1 of uint8"),
+    "edges as a sparse matrix": ({"edges": STEP}, r"must have shape \[2, edges\]; got a csr_array"),
     "a mask of other nodes": ({"train": CASE.train[:9]}, "must have one boolean a node, 60; got 9"),
     "embeddings that stand still": ({"embeddings": np.ones((60, 2))}, "distances must vary over the nodes"),
 }  # fmt: skip
@@ -46,6 +48,9 @@ OPTIONS = {
     "covariance": ({"covariance": "round"}, "must be one of diagonal, full, isotropic, identity; got 'round'"),
     "tied": ({"tied": True}, "must be one of no, total, within"),
     "shrinkage": ({"shrinkage": 1.5}, r"must lie in \[0, 1\]; got 1.5"),
+    "shrinkage of nothing": ({"shrinkage": None}, r"shrinkage must lie in \[0, 1\]; got None"),
+    "alpha in words": ({"alpha": "half"}, r"alpha must lie in \[0, 1\]; got 'half'"),
+    "weights in words": ({"weights": "all"}, "three numbers >= 0, not all 0; got 'all'"),
     "gamma": ({"gamma": -1.0}, "gamma must be >= 0"),
     "weights": ({"weights": (0.0, 0.0, 0.0)}, "three numbers >= 0, not all 0"),
     "aggregation": ({"aggregation": "mean"}, "must be one of sum, logsumexp"),

@@ -84,7 +84,7 @@ def compare(
 
     Raises:
         ConfigError: A name is of no method.
-        ValueError: Rows are not finite, labels do not fit, or widths differ.
+        ValueError: Rows are not finite, labels do not fit, widths differ, or both sides are the same rows.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -108,6 +108,8 @@ def compare(
         raise ValueError(
             f"compare: both sides must have as many classes; got {classes[0]} to fit and {classes[1]} to test."
         )
+    if np.array_equal(learnt[0], rows):
+        raise ValueError("compare: test rows must be others than those to fit; got the same logits on both sides.")
     raw = softmax(rows, axis=1)
     found = {BEFORE: _measured(raw, raw, numbers, bins, None)}
     refused: dict[str, str] = {}

@@ -84,8 +84,8 @@ def fit_vector(logits: Any, labels: Any) -> VectorScaling:
         raise Unbounded(f"fit_vector: the likelihood must have a finite maximum; L-BFGS found none ({found.message}).")
     if _still_rises(rows, weight, bias, found.jac):
         raise Unbounded(
-            "fit_vector: every weight must cost some row, or it has no bound; got labels that some logits tell without "
-            f"error on all rows that they move (L-BFGS stopped at weights of up to {np.abs(weight).max():.3g})."
+            "fit_vector: rows must bound every weight; got some that may grow without end and make no row worse "
+            f"(L-BFGS stopped at weights of up to {np.abs(weight).max():.3g}), as with too few rows a class."
         )
     return VectorScaling(weight, bias)
 

@@ -13,9 +13,10 @@ from energax.errors import ConfigError, did_you_mean
 
 from ..detection import Detection, detect
 from ..given import as_features, as_head, as_logits
-from .detectors import Arrays, Detector
+from .detectors import Arrays, Detector, Scorer
 
-_OFF = 1e-3  # of the largest logit: what float32, summed in another order or on an accelerator, may leave
+_OFF = 1e-2  # of the largest logit: what bfloat16, in which an accelerator may have computed them, leaves
+_WIDE = {"logits": "classes", "features": "columns"}
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,9 @@ def compare(
 
     Raises:
         ConfigError: A name is of no detector, one that is asked for lacks an array, or none can be had.
-        ValueError: An array is not as its detector wants it, or the head does not make logits of features: a head of
-            another layer, or classes in another order, would give scores of no model.
+        ValueError: An array is not as its detector wants it; a foreign set has more or fewer classes or features than
+            the known samples; or the head does not make logits of features: a head of another layer, or classes in
+            another order, would give scores of no model.
 
     Example:
         >>> from energax.evaluation.ood import detectors
@@ -75,6 +77,8 @@ def compare(
     if not foreign:
         raise ConfigError("compare: there must be a set of foreign samples; got none.")
     learnt = learnt or {}
+    for label, arrays in foreign.items():
+        _refuse_another_width(known, label, arrays)
     for side, arrays in {"of known samples": known, **{f"of the set {n!r}": a for n, a in foreign.items()}}.items():
         _refuse_another_head(side, arrays, learnt)
     _refuse_another_head("of the training data", learnt, learnt)
@@ -85,8 +89,8 @@ def compare(
             left_out[name] = absent
             continue
         score = shipped[name].make(learnt)
-        ours[name] = score(known)
-        theirs[name] = {label: score(arrays) for label, arrays in foreign.items()}
+        ours[name] = _scored(score, known, "the known samples")
+        theirs[name] = {label: _scored(score, arrays, f"the set {label!r}") for label, arrays in foreign.items()}
         found[name] = {
             label: detect(ours[name], values, seed=seed, num_bootstrap=num_bootstrap)
             for label, values in theirs[name].items()
@@ -96,6 +100,25 @@ def compare(
         name, why = next(iter((wanting or left_out).items()))
         raise ConfigError(f"{name} must have the arrays that it needs; {why}.")
     return Comparison(found, ours, theirs, left_out)
+
+
+def _scored(score: Scorer, arrays: Arrays, side: str) -> np.ndarray:
+    """The score of one side; what it refuses is said with the side."""
+    try:
+        return score(arrays)
+    except ValueError as error:
+        raise ValueError(f"{side}: {error}") from None
+
+
+def _refuse_another_width(known: Arrays, label: str, arrays: Arrays) -> None:
+    """Raises ValueError where a foreign set is of another number of classes or features than the known samples."""
+    for name, what in _WIDE.items():
+        widths = [np.shape(side[name]) for side in (known, arrays) if name in side]
+        if len(widths) == 2 and all(len(shape) == 2 for shape in widths) and widths[0][1] != widths[1][1]:
+            raise ValueError(
+                f"compare: {name} of the set {label!r} must have as many {what} as those of the known samples, "
+                f"{widths[0][1]}; got {widths[1][1]}."
+            )
 
 
 def _absent(detector: Detector, known: Arrays, foreign: Mapping[str, Arrays], learnt: Arrays) -> str:

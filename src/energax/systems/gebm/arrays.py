@@ -34,18 +34,26 @@ def one_step(owner: str, step: Any) -> sparse.csr_array:
 
 
 def edges(owner: str, edge_index: Any, nodes: int) -> np.ndarray:
-    """`edge_index` as integers [2, edges] in [0, nodes), a column (from, to) an edge; ValueError if it is not so."""
+    """`edge_index` as int32 or int64 [2, edges] in [0, nodes), a column (from, to) an edge; ValueError if it is not so.
+
+    Narrower integers are widened: they hold the ends of the edges, but not the number of every node.
+    """
     array = np.asarray(checks.on_host(owner, "edge_index", edge_index))
     if array.size == 0 and (array.shape[:1] == (2,) or array.ndim == 1):
         return np.empty((2, 0), np.int64)
     if array.ndim != 2 or array.shape[0] != 2:
-        raise ValueError(f"{owner}: edge_index must have shape [2, edges]; got shape {array.shape}.")
+        raise ValueError(f"{owner}: edge_index must have shape [2, edges]; got {_form(edge_index, array)}.")
     if array.dtype.kind not in "iu":
         raise ValueError(f"{owner}: edge_index must hold integers; got dtype {array.dtype}.")
     low, high = int(array.min()), int(array.max())
     if low < 0 or high >= nodes:
         raise ValueError(f"{owner}: edge_index must lie in [0, {nodes}), one number a node; got {low} to {high}.")
-    return array
+    return array if array.dtype in (np.int32, np.int64) else array.astype(np.int64)
+
+
+def _form(given: Any, array: np.ndarray) -> str:
+    """What an array looks like; of what is no array, such as a sparse matrix, its type."""
+    return f"shape {array.shape}" if array.ndim else f"a {type(given).__name__}"
 
 
 def mask(owner: str, name: str, value: Any, nodes: int) -> np.ndarray:
@@ -54,6 +62,8 @@ def mask(owner: str, name: str, value: Any, nodes: int) -> np.ndarray:
     if array.ndim != 1 or array.dtype.kind not in "biu":
         raise ValueError(f"{owner}: {name} must be booleans or positions; got {array.dtype} of shape {array.shape}.")
     if array.dtype.kind != "b":
+        if len(array) == nodes > 2 and set(np.unique(array).tolist()) <= {0, 1}:
+            raise ValueError(f"{owner}: {name} must be booleans or positions; got 0 and 1 of {array.dtype} a node.")
         if array.size and (array.min() < 0 or array.max() >= nodes):
             raise ValueError(
                 f"{owner}: {name} must hold positions in [0, {nodes}); got {array.min()} to {array.max()}."

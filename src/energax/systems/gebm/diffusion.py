@@ -46,8 +46,7 @@ def walk(edge_index: Any, nodes: int, *, alpha: float = 0.5, kind: str = "row", 
                [0.  , 0.  , 1.  ]])
     """
     checks.count("walk", "nodes", nodes)
-    if isinstance(alpha, bool) or not 0.0 <= alpha <= 1.0:
-        raise ValueError(f"walk.alpha must lie in [0, 1]; got {alpha!r}.")
+    checks.share("walk", "alpha", alpha)
     if kind not in KINDS:
         raise ValueError(f"walk.kind must be one of {', '.join(KINDS)}; got {kind!r}.")
     sources, targets = arrays.edges("walk", edge_index, nodes)

@@ -72,8 +72,8 @@ def graph_energies(
         True
     """
     checks.positive("graph_energies", "temperature", temperature, ndim=0)
-    w = np.asarray(weights, np.float64)
-    if w.shape != (3,) or not np.isfinite(w).all() or w.min() < 0 or w.max() == 0:
+    w = np.asarray(weights)
+    if w.shape != (3,) or w.dtype.kind not in "fiu" or not np.isfinite(w).all() or w.min() < 0 or w.max() == 0:
         raise ValueError(f"graph_energies.weights must be three numbers >= 0, not all 0; got {weights!r}.")
     if aggregation not in AGGREGATIONS:
         raise ValueError(f"graph_energies.aggregation must be one of {', '.join(AGGREGATIONS)}; got {aggregation!r}.")

@@ -7,9 +7,9 @@ same weights with message passing switched off (`pyg` does both for torch-geomet
 
 Source: Fuchsgruber, Wollschläger and Günnemann (2024), Energy-based epistemic uncertainty for graph neural networks,
 NeurIPS, arXiv:2406.04043; defaults are those of its reference code.
-Exact reductions: gamma = 0 and the independent part alone is the logit energy; gamma = 0, the group part alone, 2 steps
-without loops on propagated logits is GNNSafe. With gamma = 1 a constant
-added to the logits of a class leaves all of it unchanged.
+Exact reductions: gamma = 0 and the independent part alone is the logit energy; the group part alone of propagated
+logits, by `graph_energies` in 2 steps of a `walk` without loops, is GNNSafe. With gamma = 1 a constant added to the
+logits of a class leaves all of it unchanged.
 Cost: O(nodes * dim * classes) to fit; that and O(steps * edges * classes) to score. No gradient, no training.
 Fails: on graphs without homophily; on units that are dead on all training nodes of a class (see `shrinkage`); foreign
 neighbours leak into clean nodes, so that the sum is never quite as sharp on far noise as the independent part.

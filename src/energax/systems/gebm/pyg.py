@@ -14,7 +14,8 @@ applied to them too. Logits are that layer's output, also where the model goes o
 Source: Fuchsgruber, Wollschläger and Günnemann (2024), arXiv:2406.04043, as its reference code switches layers off; Fey
 and Lenssen (2019), arXiv:1903.02428, for torch-geometric.
 Cost: two forward passes. Fails: a layer that is not listed is refused, and so is a SAGE layer without a weight of its
-own; a model that calls functions instead of layers between its last layer and its end changes logits unseen.
+own, and a model that returns anything but the logits of its last layer, or their softmax or log-softmax: logits that
+are scaled, or summed from two layers, have no embeddings of their own.
 """
 
 import inspect
@@ -31,20 +32,22 @@ EMPTY = ("SAGEConv", "GINConv", "GraphConv")
 WEIGHTLESS = ("APPNP",)
 
 
-def outputs(model: Any, x: Any, edge_index: Any, **arguments: Any) -> tuple[Outputs, Outputs]:
+def outputs(model: Any, x: Any, edge_index: Any = None, **arguments: Any) -> tuple[Outputs, Outputs]:
     """(with message passing, without): logits and embeddings of all nodes, as NumPy arrays.
 
     The model is run in evaluation mode without gradients and left as it was. Caches of layers are put aside.
 
     Args:
-        model: A torch module that is called as `model(x, edge_index, **arguments)` and ends in one layer of logits.
-        x: Features, a torch tensor [nodes, dim].
+        model: A torch module that is called as `model(x, edge_index, **arguments)`, or as `model(x, **arguments)` where
+            `edge_index` is left out, and ends in one layer of logits.
+        x: Features, a torch tensor [nodes, dim]; without `edge_index` the graph that the model takes, such as a `Data`.
         edge_index: A torch tensor of integers [2, edges].
         **arguments: Passed on to the model.
 
     Raises:
         ImportError: torch or torch-geometric is not installed.
-        ValueError: A layer cannot be switched off, or none was called, or it gave no [nodes, classes].
+        ValueError: A layer cannot be switched off, or none was called, or it gave no [nodes, classes], or the model
+            returns something else than it gives.
 
     Example::
 
@@ -53,6 +56,8 @@ def outputs(model: Any, x: Any, edge_index: Any, **arguments: Any) -> tuple[Outp
         on.logits.shape, off.embeddings.shape  # (3, 2), (3, 8)
     """
     torch, passing = installed()
+    if not isinstance(model, torch.nn.Module):
+        raise ValueError(f"pyg.outputs: model must be a torch module; got {type(model).__name__}.")
     layers = [module for module in model.modules() if isinstance(module, passing)]
     for layer in layers:
         _check(layer)
@@ -126,7 +131,7 @@ def _quiet(model: Any, layers: list[Any]) -> Iterator[None]:
 
 
 def _run(model: Any, layers: list[Any], x: Any, edge_index: Any, arguments: dict[str, Any]) -> Outputs:
-    """One pass; the last layer with weights tells embeddings and logits."""
+    """One pass; the last layer with weights tells embeddings and logits. Without `edge_index` `x` is a whole graph."""
     import torch
 
     inside = {id(part) for layer in layers for part in layer.modules() if part is not layer}
@@ -141,7 +146,7 @@ def _run(model: Any, layers: list[Any], x: Any, edge_index: Any, arguments: dict
         for module in watched
     ]
     try:
-        model(x, edge_index, **arguments)
+        said = model(x, **arguments) if edge_index is None else model(x, edge_index, **arguments)
     finally:
         for hook in hooks:
             hook.remove()
@@ -154,12 +159,32 @@ def _run(model: Any, layers: list[Any], x: Any, edge_index: Any, arguments: dict
     for spread, given, named, out in calls[weighted[-1] + 1 :]:
         # what only spreads acts on logits and embeddings alike
         embeddings, logits = spread(embeddings, *given[1:], **{k: v for k, v in named.items() if k != "x"}), out
+    _refuse_another_end(said, logits, type(calls[-1][0]).__name__)
+    nodes = x.num_nodes if edge_index is None else len(x)
     pairs = {"logits": logits, "embeddings": embeddings}
     found = Outputs(**{name: checks.on_host("pyg.outputs", name, value) for name, value in pairs.items()})
-    if found.logits.ndim != 2 or found.embeddings.ndim != 2 or len(found.logits) != len(x):
+    if found.logits.ndim != 2 or found.embeddings.ndim != 2 or len(found.logits) != nodes:
         got = f"{type(last).__name__} with {found.logits.shape}"
-        raise ValueError(f"pyg.outputs: the last layer must give one row a node, [{len(x)}, classes]; got {got}.")
+        raise ValueError(f"pyg.outputs: the last layer must give one row a node, [{nodes}, classes]; got {got}.")
     return found
+
+
+def _refuse_another_end(said: Any, logits: Any, layer: str) -> None:
+    """ValueError unless the model returns what its last layer gave, or that layer's softmax or log-softmax."""
+    import torch
+
+    if not isinstance(said, torch.Tensor):
+        return  # several things are returned: which of them are logits only the layer says
+    if said.shape[1:] == logits.shape[1:] and len(said) != len(logits):
+        return  # some of the rows
+    said_wide, wide = said.double(), logits.double()
+    off = 1e-5 if said.dtype in (torch.float32, torch.float64) else 1e-2  # what rounding leaves
+    ends = (wide, wide.log_softmax(-1), wide.softmax(-1))
+    if said.shape != logits.shape or not any(torch.allclose(said_wide, end, rtol=off, atol=off) for end in ends):
+        raise ValueError(
+            "pyg.outputs: a model must return the logits of its last layer, or their softmax or log-softmax; got "
+            f"{list(said.shape)} that are not those of the {layer} called last, {list(logits.shape)}."
+        )
 
 
 def _is_dense(module: Any) -> bool:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
+from energax import checks
+
 from . import arrays
 
 COVARIANCES = ("diagonal", "full", "isotropic", "identity")
@@ -77,8 +79,7 @@ class ClassGaussians:
             raise ValueError(f"ClassGaussians.covariance must be one of {', '.join(COVARIANCES)}; got {covariance!r}.")
         if tied not in TIES:
             raise ValueError(f"ClassGaussians.tied must be one of {', '.join(TIES)}; got {tied!r}.")
-        if isinstance(shrinkage, bool) or not 0.0 <= shrinkage <= 1.0:
-            raise ValueError(f"ClassGaussians.shrinkage must lie in [0, 1]; got {shrinkage!r}.")
+        checks.share("ClassGaussians", "shrinkage", shrinkage)
         _act(covariance, tied, shrinkage)
         h = np.asarray(arrays.matrix("ClassGaussians", "embeddings", embeddings), np.float64)
         labels = arrays.labels("ClassGaussians", labels, np.ones(len(h), bool), classes)
