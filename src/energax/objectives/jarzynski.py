@@ -73,7 +73,8 @@ class Jarzynski(AbstractObjective):
 
     Metrics: those of `PersistentCD` but its ages (`gap`, `energy_data`, `energy_model`, `acceptance`, ...; a pair has
     no test, hence no `acceptance`, and its `divergent` walkers are those whose weight is no number; `evicted` counts
-    new drivers on their own moves too), and `log_z` with `log_z_error` (standard error over the auditors' groups), `log_likelihood` of the batch by the auditors' log Z,
+    new drivers on their own moves too), and `log_z` with `log_z_error`
+    (standard error over the auditors' groups), `log_likelihood` of the batch by the auditors' log Z,
     `self_influence`, the drivers' own log Z minus the auditors', `ess_drive` and `ess_audit` (fractions of all walkers
     of a half), `resampled` (fraction of the groups), `refreshed` (0 or 1), and `clone_correlation`: of the
     energies of new drivers before and after their own moves at the last refresh (without such moves: of the auditors'
