@@ -7,7 +7,7 @@ Estimates the gradient of KL(data || model) - KL(k steps from data || model) wit
 in the paper: biased, and zero at the truth. Cost: num_steps gradients of the energy a sample, and two passes for
 the loss.
 Fails on separated modes: chains started at data stay in their mode, so that relative masses are not learned (two
-wells at +-3, unit width: 1.3 % of the right pull at k = 10). The loss is no signal of progress; the gap's sign
+wells at +-3, unit width: 1.4 % of the right pull at k = 10). The loss is no signal of progress; the gap's sign
 tells little.
 """
 

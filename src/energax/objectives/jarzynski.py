@@ -14,7 +14,7 @@ slowly the walkers mix between modes. Cost: as `PersistentCD`, one more energy a
 refresh_moves transitions of half the walkers every `refresh` steps.
 Fails where the model moves faster than weights can follow (`ess_audit` falls to a few walkers), and where drivers are
 still copies of auditors when they drive (`clone_correlation` near 1): log Z then drifts again, by some per cent of what
-it does without auditors (a 9x6 machine, 6,000 steps: -2.3 nats without, -0.12 with copies, 0.00 with 100 moves).
+it does without auditors (a 9x6 machine, 6,000 steps: -2.2 nats without, -0.11 with copies, -0.01 with 100 moves).
 """
 
 from typing import Any, NamedTuple
