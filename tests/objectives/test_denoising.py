@@ -66,7 +66,7 @@ def test_optimum_is_the_smoothed_density(sigma):
 
 
 def test_gradient_is_that_of_the_fisher_divergence_to_the_smoothed_density():
-    """On two unequal wells, by quadrature: sigma^2 / 2 E (E' + grad log p_sigma)^2 over p_sigma, the data's law in noise."""
+    """On two unequal wells: sigma^2 / 2 E (E' + grad log p_sigma)^2 over p_sigma, the data's law in noise."""
     sigma = 0.4
     nodes, weights = np.polynomial.hermite_e.hermegauss(80)
 
