@@ -60,7 +60,9 @@ from energax.samplers import MALA, BlockGibbs, ULAPair
 from energax.training import Phase, Trainer, run_steps
 
 DIM, MASSES = 50, (0.8, 0.75)
-MIXTURE_RULES = ("naive", "held-out, MALA", "pcd", "cd", "dsm", "score matching", "nce")
+MIXTURE_RULES = (
+    "naive", "held-out, MALA", "held-out, MALA, four times the walkers", "pcd", "cd", "dsm", "score matching", "nce",
+)  # fmt: skip
 NEURAL_RULES = ("naive", "held-out", "held-out, four times the walkers", "pcd", "cd", "dsm", "score matching", "nce")
 HERE = Path(__file__).resolve().parent
 ROWS, PAGE = HERE / "auditors.json", HERE.parent / "docs" / "ideas" / "objective.md"
@@ -228,6 +230,7 @@ def mixture(seed: int, rule: str, mass: float, steps: int = 3000) -> dict[str, f
         "naive": lambda: Jarzynski(ULAPair(0.1), base, 2000, refresh=None),
         "held-out": lambda: Jarzynski(ULAPair(0.1), base, 2000, refresh=150),
         "held-out, MALA": lambda: Jarzynski(MALA(0.1), base, 2000, refresh=150),
+        "held-out, MALA, four times the walkers": lambda: Jarzynski(MALA(0.1), base, 8000, refresh=150),
         "pcd": lambda: PersistentCD(MALA(0.1), 1, 2000, start=GeneratorStart(base)),
         "cd": lambda: ContrastiveDivergence(MALA(0.1), 1),
         "score matching": lambda: ScoreMatching(),
