@@ -6,7 +6,8 @@ from ..method import BATCH, Rule
 from ..problem import Problem
 
 TITLE = "Jarzynski-corrected, held-out walkers, refreshed every 100 steps"
-TRANSITIONS = 2
+TRANSITIONS, REFRESH, APART = 2, 100, 100
+"""Of every walker in a step; steps between two refreshes; transitions that new drivers make before they drive."""
 
 
 def fits(problem: Problem) -> bool:
@@ -15,15 +16,18 @@ def fits(problem: Problem) -> bool:
 
 
 def make(problem: Problem) -> Rule:
-    """Both halves before, on and after the walk; the drivers and the data in the loss."""
+    """Both halves before, on and after the walk, new drivers on theirs; the drivers and the data in the loss."""
     rule = Jarzynski(
         problem.kernel,
         problem.base,
         num_chains=problem.walkers,
         num_steps=TRANSITIONS,
-        refresh=100,
-        refresh_moves=0,
+        refresh=REFRESH,
+        refresh_moves=APART,
         adapt_target=problem.adapt_target,
     )
     walk = 2 * problem.walkers * (1 + (TRANSITIONS * problem.step_cost + 1) + 1)
-    return Rule(rule, BATCH + problem.walkers + walk, claim=lambda model, metrics: metrics["log_z"])
+    refresh = problem.walkers * ((APART * problem.step_cost + 1) + 1)
+    return Rule(
+        rule, BATCH + problem.walkers + walk + refresh // REFRESH, claim=lambda model, metrics: metrics["log_z"]
+    )
