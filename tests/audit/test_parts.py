@@ -11,7 +11,7 @@ import pytest
 
 from energax.audit import methods, problems
 from energax.audit.method import BATCH
-from energax.audit.methods import jarzynski, kernel_density
+from energax.audit.methods import improved_cd, jarzynski, kernel_density
 from energax.audit.problems import digits_grey, two_modes_50d
 from energax.core import FunctionEnergy
 from energax.energies import SelfNormalised, quadrature_exact, rbm_exact, rbm_log_z
@@ -76,6 +76,11 @@ def test_a_step_of_jarzynski_costs_what_it_says_with_its_refresh_spread():
     done, said = evaluations("jarzynski", problem)
     refresh = problem.walkers * (jarzynski.APART + 2)  # one step in REFRESH has it, the program always
     assert done == said - refresh // jarzynski.REFRESH + refresh + 3 * BATCH  # `init` and `refresh` of three walks
+
+
+def test_a_step_of_improved_cd_costs_what_its_method_says():
+    done, said = evaluations("improved_cd", problems()["moons"].make(0))
+    assert done == said - improved_cd.SAMPLES  # a gradient in x that is differentiated counts two and is traced once
 
 
 @pytest.mark.parametrize("name", NEIGHBOURS)

@@ -1,13 +1,15 @@
 """Persistent contrastive divergence with the gradient through the last step and an entropy of neighbours."""
 
 from energax.objectives import ImprovedCD, PersistentCD
+from energax.objectives.start import GeneratorStart
+from energax.samplers import ULA
 
-from ..method import Rule
+from ..method import BATCH, Rule
 from ..problem import Problem
-from . import pcd
 
 TITLE = "improved contrastive divergence, gradient through the last step"
-SAMPLES = 64
+STEP, TRANSITIONS, SAMPLES = 0.002, 20, 64
+"""The walkers' own: the step of a test of Metropolis is no function that a gradient goes through."""
 
 
 def fits(problem: Problem) -> bool:
@@ -16,7 +18,7 @@ def fits(problem: Problem) -> bool:
 
 
 def make(problem: Problem) -> Rule:
-    """What `pcd` does, and one step more for some walkers, differentiated."""
-    negatives = pcd.make(problem)
-    assert isinstance(negatives.objective, PersistentCD)
-    return Rule(ImprovedCD(negatives.objective, SAMPLES), negatives.evaluations + 5 * SAMPLES)
+    """Data, the walk and where it ends, and for some walkers one step more, differentiated, and where that ends."""
+    negatives = PersistentCD(ULA(STEP), TRANSITIONS, problem.walkers, start=GeneratorStart(problem.base))
+    walk = problem.walkers * (TRANSITIONS + 1)
+    return Rule(ImprovedCD(negatives, SAMPLES), BATCH + walk + (2 + 1) * SAMPLES)

@@ -35,7 +35,7 @@ def make(seed: int) -> Problem:
         look=truth.look,
         sites=BITS,
         nodes=lambda: (jnp.asarray(truth.states), None),
-        budget=10_000_000,
+        budget=60_000_000,
         rate=2e-2,
         limit_steps=10_000,
     )
