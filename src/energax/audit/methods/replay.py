@@ -7,7 +7,8 @@ from ..method import BATCH, Rule
 from ..problem import Problem
 
 TITLE = "unadjusted Langevin from a replay buffer, 8 times the walkers, 1 % born anew, 20 transitions"
-TRANSITIONS, TURNS, RESTART = 20, 8, 0.01
+STEP, TRANSITIONS, TURNS, RESTART, PENALTY = 0.002, 20, 8, 0.01, 1e-3
+"""As on the command line: walkers without a test that lag behind the model want small steps and energies that stay put."""
 
 
 def fits(problem: Problem) -> bool:
@@ -17,13 +18,13 @@ def fits(problem: Problem) -> bool:
 
 def make(problem: Problem) -> Rule:
     """Data, the walk of those whose turn it is, and where it ends."""
-    assert isinstance(problem.kernel, MALA)
     rule = PersistentCD(
-        ULA(problem.kernel.step_size),
+        ULA(STEP),
         TRANSITIONS,
         problem.walkers,
         buffer_size=TURNS * problem.walkers,
         restart=RESTART,
         start=GeneratorStart(problem.base),
+        energy_penalty=PENALTY,
     )
     return Rule(rule, BATCH + problem.walkers * (TRANSITIONS + 1))
