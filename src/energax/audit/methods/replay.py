@@ -8,7 +8,7 @@ from ..problem import Problem
 
 TITLE = "unadjusted Langevin from a replay buffer, 8 times the walkers, 1 % born anew, 20 transitions"
 STEP, TRANSITIONS, TURNS, RESTART, PENALTY = 0.002, 20, 8, 0.01, 1e-3
-"""As on the command line: walkers without a test that lag behind the model want small steps and energies that stay put."""
+"""As on the command line: walkers that lag behind the model, without a test, want small steps and steady energies."""
 
 
 def fits(problem: Problem) -> bool:
