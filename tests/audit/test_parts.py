@@ -167,7 +167,7 @@ def test_replay_keeps_more_walkers_than_move_and_fits_where_langevin_does():
     problem = problems()["moons"].make(0)
     rule = methods()["replay"].make(problem).objective
     assert (rule.num_chains, rule.buffer_size, rule.restart) == (problem.walkers, 8 * problem.walkers, 0.01)
-    assert rule.sampler.step_size == problem.kernel.step_size
+    assert rule.sampler.step_size == 0.002  # the command line's
     assert not methods()["replay"].fits(problems()["bars_and_stripes"].make(0))
 
 
