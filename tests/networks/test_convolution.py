@@ -1,4 +1,4 @@
-"""The three bilinear maps against the platform's own convolution, to second order and under every vmap."""
+"""The bilinear maps against the platform's own convolution and addition, to second order and under every vmap."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from energax.networks import conv, convolution
+from energax.networks import add_bias, conv, convolution
 
 KEY = jax.random.key(3)
 X, W = jax.random.normal(KEY, (5, 4, 2)), jax.random.normal(jax.random.fold_in(KEY, 1), (3, 3, 2, 3))
@@ -45,6 +45,23 @@ LAWS = {
 def test_is_the_convolution(law, stride):
     ours, theirs = (jax.jit(lambda f=f: LAWS[law](scalar(f, stride)))() for f in (conv, reference))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4), ours, theirs)
+
+
+def with_bias(add):
+    """x -> a smooth function of x and of the first entries of w, taken as one bias a channel."""
+    return lambda x, w: jnp.sum(jnp.sin(x * add(x, w[0, 0, :, 0])))
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_a_bias_is_an_addition(law):
+    ours, theirs = (jax.jit(lambda a=a: LAWS[law](with_bias(a)))() for a in (add_bias, lambda x, b: x + b[None, None]))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5), ours, theirs)
+
+
+def test_a_bias_gradient_over_images_is_one_product():
+    grad = jax.make_jaxpr(jax.grad(lambda b: jnp.sum(jax.vmap(add_bias, (0, None))(XS, b) ** 2)))(jnp.ones(2))
+    products = [e for e in grad.eqns if e.primitive.name == "dot_general"]
+    assert [e.outvars[0].aval.shape for e in products] == [(1, 2)]
 
 
 @pytest.mark.parametrize(("size", "k", "stride"), [((8, 8), 3, 3), ((7, 9), 5, 2), ((1, 1), 3, 1), ((2, 3), 1, 1)])

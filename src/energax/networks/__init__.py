@@ -3,7 +3,7 @@
 from .activations import ACTIVATIONS as ACTIVATIONS, activation as activation, silu as silu
 from .bfloat16 import Bfloat16 as Bfloat16
 from .conv import Conv as Conv, ConvNet as ConvNet
-from .convolution import conv as conv
+from .convolution import add_bias as add_bias, conv as conv
 from .decode import Decode as Decode
 from .mlp import MLP as MLP, Dense as Dense, FourierFeatures as FourierFeatures
 from .resnet import ResNet as ResNet

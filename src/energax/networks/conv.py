@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from energax.core import Key, checks
 
 from .activations import activation as named
-from .convolution import conv
+from .convolution import add_bias, conv
 from .mlp import Dense
 
 
@@ -39,7 +39,7 @@ class Conv(eqx.Module):
         self.stride = stride
 
     def __call__(self, x: Float[Array, "height width c_in"]) -> Float[Array, "rows cols c_out"]:
-        return conv(x.astype(self.weight.dtype), self.weight, self.stride) + self.bias[None, None, :]
+        return add_bias(conv(x.astype(self.weight.dtype), self.weight, self.stride), self.bias)
 
 
 def image_sizes(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int]:
