@@ -98,6 +98,15 @@ def judge_finite(state):
         assert np.all(np.isfinite(x)) if np.issubdtype(x.dtype, np.floating) else True
 
 
+def judge_contained(planted, new, rejected):
+    """A refused step keeps every bit; one that went on has no fault but where it was planted."""
+    if rejected:
+        judge_same_bits(eqx.tree_at(lambda s: s.step, new, planted.step), planted)
+    for x, y in zip(arrays(planted), arrays(new), strict=True):
+        if np.issubdtype(x.dtype, np.floating):
+            assert np.all(np.isfinite(y) | ~np.isfinite(x))
+
+
 def judge_complete(members):
     """Every objective that the face exports is the rule of a phase of some member."""
     found = {type(phase.objective) for member in members.values() for phase in member.trainer.phases}
@@ -186,6 +195,24 @@ def test_nothing_that_is_not_finite_gets_in(name):
     assert refused == tried == 24
 
 
+@each
+def test_a_fault_spreads_nowhere(name):
+    """NaN in a batch, or in any one array of the model or the walkers: refused or healed, and never passed on."""
+    state, batch = start(name), at(chunk(name), 0)
+    step, _ = counted(name)
+    for key, value in batch.items():
+        if jnp.issubdtype(value.dtype, jnp.floating):
+            new, metrics = step(state, batch | {key: value.at[(0,) * value.ndim].set(jnp.nan)})
+            assert float(metrics["rejected"]) == 1.0
+            judge_same_bits(eqx.tree_at(lambda s: s.step, new, state.step), state)
+    refused = 0
+    for planted in each_spoiled(state):
+        new, metrics = step(planted, batch)
+        refused += int(metrics["rejected"])
+        judge_contained(planted, new, float(metrics["rejected"]))
+    assert refused > 0
+
+
 def test_the_guard_is_what_keeps_them_out(monkeypatch):
     """Planted bug: a step that takes whatever it computed. The judge of the law above must see it."""
     monkeypatch.setattr(trainer_module, "select", lambda good, new, old: new)
@@ -194,6 +221,10 @@ def test_the_guard_is_what_keeps_them_out(monkeypatch):
     state, _ = eqx.filter_jit(lambda s, b: trainer.step(s, b))(start("dsm"), batch)
     with pytest.raises(AssertionError):
         judge_finite(state)
+    with pytest.raises(AssertionError):
+        judge_contained(start("dsm"), state, 0.0)
+    with pytest.raises(AssertionError):
+        judge_contained(start("dsm"), state, 1.0)
 
 
 def test_judges_see_planted_bugs():
@@ -241,6 +272,16 @@ def plant(state, batch, where, bad, rng):
         lost = walkers(state)[0].states.at[rng.integers(CHAINS), 0].set(bad)
         return eqx.tree_at(lambda s: walkers(s)[0].states, state, lost), batch
     return state, batch
+
+
+def each_spoiled(state):
+    """The state with a NaN in one array of its model (and of the model's average) or its walkers, for each of them."""
+    leaves, tree = jax.tree.flatten((state.model, state.objectives))
+    for place, leaf in enumerate(leaves):
+        if eqx.is_inexact_array(leaf) and leaf.size:
+            spoiled = [*leaves[:place], leaf.at[(0,) * leaf.ndim].set(jnp.nan), *leaves[place + 1 :]]
+            model, rest = jax.tree.unflatten(tree, spoiled)
+            yield eqx.tree_at(lambda s: (s.model, s.ema, s.objectives), state, (model, model, rest))
 
 
 def walkers(state):
