@@ -123,7 +123,6 @@ def conv(found: list[dict]) -> str:
     lines += [
         "",
         "`-chunks` is what the recipes do on a CPU (`chunk_size=8`); `-single` is one host call a step, which no loop here makes. `pcd20` is the trainer's whole step.",
-        "Whether chunks pay depends on the machine: in an earlier session, on another, they were the faster.",
     ]
     return "\n".join(lines)
 
