@@ -58,6 +58,8 @@ class Problem:
         log_z: energy -> log Z in nats as a formula that can be differentiated; or None.
         score: x -> grad log p(x) of the truth, rows on axis 0; or None.
         sigma: The noise of denoising methods, in the units of x.
+        energy_penalty: Weight of the mean squared energies in rules whose walkers lag behind the model and, where it is
+            steep, run away with it; 0 where energies are large by nature.
         budget: Evaluations of the energy or of its gradient, on one sample each, that every method may spend.
         rate: Learning rate of Adam at the first step.
         walkers: Chains of methods that have them.
@@ -80,6 +82,7 @@ class Problem:
     log_z: Callable[[Any], Any] | None = None
     score: Callable[[np.ndarray], np.ndarray] | None = None
     sigma: float = 0.1
+    energy_penalty: float = 0.0
     budget: int = 2_000_000
     rate: float = 2e-3
     walkers: int = 256

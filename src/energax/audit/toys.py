@@ -50,6 +50,7 @@ def plane_problem(plane: Plane, train: np.ndarray, heldout: np.ndarray, seed: in
         kernel=MALA(0.01),
         look=plane.look,
         adapt_target=0.75,
+        energy_penalty=0.03,
         nodes=lambda: box_nodes(((-edge, edge),) * 2, 80),
         limit_steps=2000,
         **{"budget": BUDGET, **settings},

@@ -8,8 +8,8 @@ the old one with noise added); chains run at temperature 1 for any sampler that 
 Estimates the gradient of the negative log-likelihood, up to the chains' lag behind the moving model. Cost:
 num_steps gradients of the energy a walker (and one to refresh what they cache), and two passes for the loss.
 Fails where chains do not cross between modes: the share of walkers in a mode freezes and the mass there drifts for
-ever. Restarts under MALA can stick where everything is rejected and push the energy there without end: watch
-acceptance.
+ever. Walkers under MALA, born anew ones above all, can stick where the energy is steep and everything is rejected,
+and push it there without end: watch acceptance; an `energy_penalty` (.03 in the plane) holds the energies together.
 """
 
 from typing import Any, NamedTuple

@@ -17,6 +17,12 @@ def fits(problem: Problem) -> bool:
 def make(problem: Problem) -> Rule:
     """Data, the walk, where it ends, and the gradient of the step once more for the fast weights."""
     rule = FastWeightsPCD(
-        problem.kernel, TRANSITIONS, problem.walkers, fast_rate=RATE, decay=DECAY, start=GeneratorStart(problem.base)
+        problem.kernel,
+        TRANSITIONS,
+        problem.walkers,
+        fast_rate=RATE,
+        decay=DECAY,
+        start=GeneratorStart(problem.base),
+        energy_penalty=problem.energy_penalty,
     )
     return Rule(rule, 2 * BATCH + problem.walkers * (TRANSITIONS * problem.step_cost + 1 + 2))

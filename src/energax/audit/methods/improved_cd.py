@@ -19,6 +19,12 @@ def fits(problem: Problem) -> bool:
 
 def make(problem: Problem) -> Rule:
     """Data, the walk and where it ends, and for some walkers one step more, differentiated, and where that ends."""
-    negatives = PersistentCD(ULA(STEP), TRANSITIONS, problem.walkers, start=GeneratorStart(problem.base))
+    negatives = PersistentCD(
+        ULA(STEP),
+        TRANSITIONS,
+        problem.walkers,
+        start=GeneratorStart(problem.base),
+        energy_penalty=problem.energy_penalty,
+    )
     walk = problem.walkers * (TRANSITIONS + 1)
     return Rule(ImprovedCD(negatives, SAMPLES), BATCH + walk + (2 + 1) * SAMPLES)

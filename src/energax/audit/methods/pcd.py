@@ -22,6 +22,7 @@ def make(problem: Problem) -> Rule:
         TRANSITIONS,
         problem.walkers,
         adapt_target=problem.adapt_target,
+        energy_penalty=problem.energy_penalty,
         start=GeneratorStart(problem.base),
     )
     return Rule(rule, BATCH + problem.walkers * (TRANSITIONS * problem.step_cost + 1 + 1))

@@ -25,6 +25,6 @@ def make(problem: Problem) -> Rule:
         buffer_size=TURNS * problem.walkers,
         restart=RESTART,
         start=GeneratorStart(problem.base),
-        energy_penalty=PENALTY,
+        energy_penalty=max(PENALTY, problem.energy_penalty),
     )
     return Rule(rule, BATCH + problem.walkers * (TRANSITIONS + 1))

@@ -16,5 +16,11 @@ def fits(problem: Problem) -> bool:
 
 def make(problem: Problem) -> Rule:
     """Data, the walk, and where it ends."""
-    rule = ShortRun(problem.kernel, TRANSITIONS, problem.walkers, start=GeneratorStart(problem.base))
+    rule = ShortRun(
+        problem.kernel,
+        TRANSITIONS,
+        problem.walkers,
+        start=GeneratorStart(problem.base),
+        energy_penalty=problem.energy_penalty,
+    )
     return Rule(rule, BATCH + problem.walkers * (TRANSITIONS * problem.step_cost + 1 + 1))
