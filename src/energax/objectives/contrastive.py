@@ -35,7 +35,8 @@ class ContrastiveDivergence(AbstractObjective):
         min_step_size: The adapted step stays above this, > 0.
         max_step_size: The adapted step stays below this.
         energy_penalty: Weight of mean E(data)^2 + mean E(negatives)^2, >= 0; 0 is Hinton's rule.
-        chunk_size: Rows whose gradient is taken at a time, >= 1; 8 is good for image networks on a CPU. None takes all.
+        chunk_size: Rows whose gradient is taken, and walkers that move, at a time, >= 1; 8 is good for image networks
+            on a CPU. None takes all.
 
     Raises:
         ValueError: A field is outside its range.
@@ -80,6 +81,6 @@ class ContrastiveDivergence(AbstractObjective):
 
     def __call__(self, key: Key, model: AbstractEnergy, state: Any, batch: Batch) -> tuple[Scalar, tuple[Any, Metrics]]:
         sampler = self._tuning.apply(self.sampler, state)
-        moved = walk(key, sampler, model, batch["x"], self.num_steps)
+        moved = walk(key, sampler, model, batch["x"], self.num_steps, self.chunk_size)
         loss, metrics = contrast(model, batch["x"], moved.x, moved.good, self.energy_penalty, self.chunk_size)
         return loss, (self._tuning.update(state, moved.info), metrics | report(sampler, moved, batch["x"]))

@@ -25,13 +25,21 @@ class Walk(NamedTuple):
     info: Any
 
 
-def walk(key: Key, sampler: AbstractSampler, model: AbstractEnergy, xs: PyTree, num_steps: int) -> Walk:
+def walk(
+    key: Key,
+    sampler: AbstractSampler,
+    model: AbstractEnergy,
+    xs: PyTree,
+    num_steps: int,
+    chunk_size: int | None = None,
+) -> Walk:
     """`num_steps` transitions from `xs` under the model with its gradient stopped.
 
-    A chain that left the finite is put back to its start and marked, to be counted and left out of the loss.
+    A chain that left the finite is put back to its start and marked, to be counted and left out of the loss. With a
+    `chunk_size` so many chains walk at a time.
     """
     frozen = freeze(model)
-    chains, info = advance(key, sampler, frozen, init_chains(sampler, frozen, xs), num_steps)
+    chains, info = advance(key, sampler, frozen, init_chains(sampler, frozen, xs), num_steps, chunk_size=chunk_size)
     moved = jax.lax.stop_gradient(chains.states.x)
     good = finite_rows(moved)
     return Walk(where_rows(good, moved, xs), good, info)

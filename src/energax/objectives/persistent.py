@@ -57,7 +57,8 @@ class PersistentCD(AbstractObjective):
         min_step_size: The adapted step stays above this, > 0.
         max_step_size: The adapted step stays below this.
         energy_penalty: Weight of mean E(data)^2 + mean E(negatives)^2, >= 0.
-        chunk_size: Rows whose gradient is taken at a time, >= 1; 8 is good for image networks on a CPU. None takes all.
+        chunk_size: Rows whose gradient is taken, and walkers that move, at a time, >= 1; 8 is good for image networks
+            on a CPU. None takes all.
         start: Where walkers are born. The default is the standard normal: the base itself in whitened coordinates.
 
     Raises:
@@ -118,7 +119,7 @@ class PersistentCD(AbstractObjective):
         slots, xs, ages = state.buffer.draw(draw, self.num_chains)
         xs, ages, healed = self._newborn(born, xs, ages, batch["x"])
         sampler = self._tuning.apply(self.sampler, state.log_step)
-        moved = walk(step, sampler, model, xs, self.num_steps)
+        moved = walk(step, sampler, model, xs, self.num_steps, self.chunk_size)
         loss, metrics = contrast(model, batch["x"], moved.x, moved.good, self.energy_penalty, self.chunk_size)
         # a chain that left the finite is back at its start: finite, and a turn older
         buffer, _ = state.buffer.write(slots, moved.x, ages)

@@ -32,7 +32,8 @@ class ShortRun(AbstractObjective):
         num_steps: Transitions from the start, >= 1; 100 in the paper.
         num_chains: Walkers in a step, >= 1.
         energy_penalty: Weight of mean E(data)^2 + mean E(negatives)^2, >= 0.
-        chunk_size: Rows whose gradient is taken at a time, >= 1; 8 is good for image networks on a CPU. None takes all.
+        chunk_size: Rows whose gradient is taken, and walkers that move, at a time, >= 1; 8 is good for image networks
+            on a CPU. None takes all.
         start: Where walkers are born, every time.
 
     Raises:
@@ -72,6 +73,7 @@ class ShortRun(AbstractObjective):
         self, key: Key, model: AbstractEnergy, state: None, batch: Batch
     ) -> tuple[Scalar, tuple[None, Metrics]]:
         born, step = jax.random.split(key)
-        moved = walk(step, self.sampler, model, self.start(born, batch["x"], self.num_chains), self.num_steps)
+        xs = self.start(born, batch["x"], self.num_chains)
+        moved = walk(step, self.sampler, model, xs, self.num_steps, self.chunk_size)
         loss, metrics = contrast(model, batch["x"], moved.x, moved.good, self.energy_penalty, self.chunk_size)
         return loss, (None, metrics | report(self.sampler, moved, batch["x"]))

@@ -38,7 +38,8 @@ class TemperedPCD(AbstractObjective):
         num_steps: Transitions a turn, each of them a move of every level and a round of swaps, >= 1.
         num_chains: Ladders, >= 1.
         energy_penalty: Weight of mean E(data)^2 + mean E(negatives)^2, >= 0.
-        chunk_size: Rows whose gradient is taken at a time, >= 1; 8 is good for image networks on a CPU. None takes all.
+        chunk_size: Rows whose gradient is taken, and walkers that move, at a time, >= 1; 8 is good for image networks
+            on a CPU. None takes all.
         start: Where ladders are born, all replicas at one point.
 
     Raises:
@@ -81,7 +82,7 @@ class TemperedPCD(AbstractObjective):
     def __call__(
         self, key: Key, model: AbstractEnergy, state: Chains, batch: Batch
     ) -> tuple[Scalar, tuple[Chains, Metrics]]:
-        chains, info = advance(key, self.sampler, freeze(model), state, self.num_steps)
+        chains, info = advance(key, self.sampler, freeze(model), state, self.num_steps, chunk_size=self.chunk_size)
         good = finite_rows((chains.states.x, chains.states.replicas.x))
         states = jax.lax.stop_gradient(where_rows(good, chains.states, state.states))
         loss, metrics = contrast(model, batch["x"], states.x, good, self.energy_penalty, self.chunk_size)
