@@ -17,16 +17,18 @@ import pytest
 from jaxtyping import Array
 from scipy.stats import norm
 
+import energax.objectives.jarzynski as jarzynski_module
 import energax.samplers.hmc as hmc_module
 import energax.samplers.mala as mala_module
 import energax.samplers.pairs as pairs_module
 from energax.core import AbstractEnergy, AbstractSampler, Chains, FunctionEnergy
-from energax.energies import standard_normal
+from energax.energies import Gaussian, standard_normal
 from energax.evaluation import every_sample, transition_matrix
 from energax.objectives import Jarzynski, JarzynskiState, PersistentCD, Walkers
 from energax.runtime.alarms import Watchdog
 from energax.samplers import HMC, MALA, SPINS, ULA, AbstractPair, Gibbs, PairStep, ULAPair
 from energax.samplers.ula import ULAInfo, ULAState
+from energax.training import Phase, Trainer, run_steps
 from judges import reach
 from objectives.machine import machine
 from objectives.population import quartic
@@ -511,6 +513,52 @@ def test_unadjusted_walkers_that_run_away_are_called_as_early_as_those_of_persis
     assert np.all(pair["temperature"] == 1.0)
     counted = np.round(pair["divergent"] * (2 * (moving or 64)))
     assert np.all((pair["evicted"] > 0) & (pair["evicted"] <= counted))
+
+
+class Quartic(AbstractEnergy):
+    a: Array
+
+    def __call__(self, x, cond=None):
+        return 0.25 * self.a * jnp.sum(x**4)
+
+
+def test_a_walker_that_runs_away_stops_no_training_and_biases_no_log_z(monkeypatch):
+    """Langevin with h = 0.05 in x^4 / 4 leaves the finite from beyond 6.3, where one in thirty walkers is born.
+
+    log Z is right with those left out: a path to where the energy is infinite has no weight.
+    """
+    rows = np.asarray(np.random.default_rng(0).normal(size=(40, 64, 1)), np.float32)
+    wide = Gaussian(jnp.zeros(1), 3.0)
+    rule = Jarzynski(ULAPair(0.05), wide, 2048, num_steps=5, resample_below=0.0, refresh=None)
+
+    def trained():
+        trainer = Trainer((Phase(rule, optax.adam(1e-2)),))
+        state = trainer.init(jax.random.key(0), Quartic(jnp.array(1.0)), {"x": rows[0]})
+        return run_steps(trainer, state, {"x": rows[:-1]})
+
+    state, metrics = trained()
+    assert float(metrics["evicted"].sum()) > 0
+    assert float(metrics["rejected"].sum()) == 0
+    _, (_, seen) = rule(jax.random.key(1), state.model, state.objectives[0], {"x": jnp.asarray(rows[-1])})
+    nodes = np.linspace(-8.0, 8.0, 4001)
+    log_z = np.log(np.sum(np.exp(-0.25 * float(state.model.a) * nodes**4)) * (nodes[1] - nodes[0]))
+    assert abs(float(seen["log_z"]) - log_z) < 3 * float(seen["log_z_error"])
+    monkeypatch.setattr(jarzynski_module, "_NO_WEIGHT", -jnp.inf)  # planted: a state that no step may keep
+    assert float(trained()[1]["rejected"].sum()) > 0
+
+
+def test_without_any_walker_of_weight_there_is_no_loss():
+    rule = Jarzynski(ULAPair(5.0), standard_normal(1), 16, num_steps=20)
+    model, batch = Quartic(jnp.array(50.0)), {"x": jnp.ones((4, 1))}
+    _, (state, metrics) = rule(jax.random.key(0), model, rule.init(jax.random.key(1), model, batch), batch)
+    assert float(metrics["divergent"]) == 1.0
+    assert np.isnan(float(rule(jax.random.key(0), model, state, batch)[0]))
+
+
+def test_walkers_at_infinite_energy_are_refused_at_the_start():
+    wall = FunctionEnergy(lambda x: jnp.where(jnp.all(jnp.abs(x) < 1.0), 0.0, jnp.inf))
+    with pytest.raises(ValueError, match="Jarzynski.base must draw walkers at which the model's energy is finite"):
+        Jarzynski(ULAPair(0.1), standard_normal(1), 64).init(jax.random.key(0), wall, {"x": jnp.zeros((8, 1))})
 
 
 @pytest.mark.parametrize(

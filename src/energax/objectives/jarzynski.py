@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree, Scalar
 
 from energax.core import (
@@ -44,6 +45,10 @@ from energax.samplers import AbstractPair, finite_rows
 from .nce import draw_noise
 from .negatives import Tuning, Walk, check_energy, report, standing, tuning, walk
 from .start import GeneratorStart, check_start
+
+
+_NO_WEIGHT = -1e30
+"""log of no weight: a finite number, since the state of a step that is kept must be finite, and below any work."""
 
 
 class Walkers(NamedTuple):
@@ -166,6 +171,7 @@ class Jarzynski(AbstractObjective):
         check_start("Jarzynski", GeneratorStart(self.base), batch["x"], 2 * self.num_chains, "base")
         xs, known = draw_noise(key, self.base, 2 * self.num_chains)
         energies = jax.vmap(freeze(model))(xs)
+        _check_energies(energies)
         walkers = Walkers(xs, -energies - known, energies, energies)
         log_step = self._tuning.init(self.kernel) if isinstance(self.kernel, AbstractSampler) else None
         return JarzynskiState(Chains(walkers), jnp.zeros((), jnp.int32), jnp.zeros((), energies.dtype), log_step)
@@ -282,7 +288,7 @@ class Jarzynski(AbstractObjective):
     def _told(self, moved: Walk, gained: Float[Array, " walkers"], log_step: Scalar | None, data: PyTree) -> Metrics:
         """How the walkers fared."""
         if isinstance(self.kernel, AbstractPair):
-            lost = ~jnp.isfinite(gained)
+            lost = gained <= _NO_WEIGHT
             return {"divergent": jnp.mean(lost.astype(jnp.float32))} | standing(self.kernel, moved, data)
         return report(self._tuning.apply(self.kernel, log_step), moved, data)
 
@@ -292,8 +298,9 @@ class Jarzynski(AbstractObjective):
         drivers = jax.lax.stop_gradient(jax.tree.map(lambda leaf: leaf[:half], walkers.x))
         weights = jax.lax.stop_gradient(jax.nn.softmax(walkers.log_weights[:half]))
         energy_data, energies = jnp.mean(jax.vmap(model)(xs)), jax.vmap(model)(drivers)
-        # a walker of no weight may stand where the energy is infinite
-        energy_model = jnp.sum(jnp.where(weights > 0, weights * energies, 0.0))
+        # a walker of no weight may stand where the energy is infinite; with none of any weight there is no mean
+        alive = jnp.max(walkers.log_weights[:half]) > 0.5 * _NO_WEIGHT
+        energy_model = jnp.where(alive, jnp.sum(jnp.where(weights > 0, weights * energies, 0.0)), jnp.nan)
         gap = energy_data - energy_model
         return gap, {"gap": gap, "energy_data": energy_data, "energy_model": energy_model}
 
@@ -346,9 +353,19 @@ class Jarzynski(AbstractObjective):
 
         (ends, ratio), _ = jax.lax.scan(body, (start, jnp.zeros_like(before)), jnp.arange(num_steps))
         gained = before - jax.vmap(frozen)(ends) + ratio
-        good: Bool[Array, " walkers"] = finite_rows(ends) & ~jnp.isnan(gained)
+        good: Bool[Array, " walkers"] = finite_rows(ends) & jnp.isfinite(gained)
         ends = where_rows(good, ends, start)  # one that left the finite stands where it stood, with no weight
-        return Walk(ends, good, None), jnp.where(good, gained, -jnp.inf)
+        return Walk(ends, good, None), jnp.where(good, gained, jnp.asarray(_NO_WEIGHT, gained.dtype))
+
+
+def _check_energies(energies: Float[Array, " walkers"]) -> None:
+    """Raises ValueError unless all are finite, where they are known."""
+    if isinstance(energies, jax.core.Tracer):
+        return
+    bad = np.flatnonzero(~np.isfinite(np.asarray(energies, np.float64)))
+    if len(bad):
+        got = f"{energies[bad[0]]} at walker {bad[0]}"
+        raise ValueError(f"Jarzynski.base must draw walkers at which the model's energy is finite; got {got}.")
 
 
 def _correlation(a: Float[Array, " n"], b: Float[Array, " n"]) -> Scalar:
