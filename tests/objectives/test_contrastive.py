@@ -229,6 +229,10 @@ BAD = {
     "steps": (lambda: ContrastiveDivergence(ULA(0.1), 0), "num_steps"),
     "penalty": (lambda: ContrastiveDivergence(ULA(0.1), 1, energy_penalty=-1.0), "energy_penalty"),
     "target": (lambda: ContrastiveDivergence(MALA(0.1), 1, adapt_target=1.5), "target"),
+    "no_test": (
+        lambda: PersistentCD(ULA(0.1), 1, 8, adapt_target=0.5),
+        "adapt_target must be None for a sampler without an acceptance test; got ULA",
+    ),
     "no_step_size": (lambda: ContrastiveDivergence(Still(), 1, adapt_target=0.5), "step_size"),
     "chains": (lambda: PersistentCD(ULA(0.1), 1, 0), "num_chains"),
     "buffer": (lambda: PersistentCD(ULA(0.1), 1, 8, buffer_size=4), "buffer_size"),

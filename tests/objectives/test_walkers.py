@@ -272,6 +272,8 @@ def test_walkers_on_spins_and_categories(name, machine):
         (lambda: ShortRun(ULA(0.1), 0, 8), "num_steps must be"),
         (lambda: FastWeightsPCD(ULA(0.1), 1, 8, decay=1.0), "decay must"),
         (lambda: ImprovedCD(PersistentCD(ULA(0.1), 1, 8), 9), "num_samples must be <= the walkers, 8; got 9"),
+        (lambda: ImprovedCD(PersistentCD(MALA(0.1), 1, 8), 8), "steps that can be differentiated, .* as ULA; got MALA"),
+        (lambda: ImprovedCD(PersistentCD(ULA(0.1), 1, 1), 1), "must hold two walkers or more"),
     ],
 )
 def test_bad_settings_are_refused(make, message):

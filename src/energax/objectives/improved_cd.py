@@ -11,7 +11,8 @@ the parameters, over one step. Cost: that of `PersistentCD`, one gradient of the
 more in the parameters, and num_samples times buffer_size distances.
 Fails in many dimensions, where the nearest neighbour says little about the entropy, and in one or two, where the
 gradient of the logarithm of its distance has no mean or no variance; a walker that stands on another one
-has an infinite term (the step is then refused). Wants a sampler whose step can be differentiated: ULA.
+has an infinite term (the step is then refused). Needs a sampler whose step can be differentiated: ULA; a kernel with a
+test, or of discrete states, is refused, since no gradient goes through its choices.
 """
 
 import math
@@ -41,7 +42,7 @@ class ImprovedCD(AbstractObjective):
         entropy_weight: >= 0; 1 goes with a kl_weight of 1.
 
     Raises:
-        ValueError: A field is outside its range.
+        ValueError: A field is outside its range, or the sampler's step ends in a test or draws states.
 
     Example:
         >>> from energax.core import FunctionEnergy
@@ -61,9 +62,16 @@ class ImprovedCD(AbstractObjective):
 
     def __check_init__(self):
         checks.count("ImprovedCD", "num_samples", self.num_samples)
+        if self.negatives.sampler.exact:
+            got = type(self.negatives.sampler).__name__
+            raise ValueError(
+                f"ImprovedCD.negatives must walk by steps that can be differentiated, with no test, as ULA; got {got}."
+            )
         size = self.negatives.num_chains if self.negatives.buffer_size is None else self.negatives.buffer_size
         if self.num_samples > size:
             raise ValueError(f"ImprovedCD.num_samples must be <= the walkers, {size}; got {self.num_samples}.")
+        if size < 2:
+            raise ValueError(f"ImprovedCD.negatives must hold two walkers or more, to be neighbours; got {size}.")
         checks.non_negative("ImprovedCD", "kl_weight", self.kl_weight)
         checks.non_negative("ImprovedCD", "entropy_weight", self.entropy_weight)
 

@@ -139,6 +139,9 @@ class Tuning(NamedTuple):
         if not hasattr(sampler, "step_size"):
             got = type(sampler).__name__
             raise ValueError(f"adapt_target must be None for a sampler without a field step_size; got {got}.")
+        if not sampler.exact:  # it accepts everything, so that the step would grow to its upper bound
+            got = type(sampler).__name__
+            raise ValueError(f"adapt_target must be None for a sampler without an acceptance test; got {got}.")
         return self.rule.init(sampler.step_size)
 
     def apply(self, sampler: AbstractSampler, state: Scalar | None) -> AbstractSampler:
