@@ -46,6 +46,9 @@ def judge(rule, batch, wanted):
     np.testing.assert_allclose(slope(here, model()), slope(wanted, model()), atol=1e-10)
 
 
+ROWS3 = jnp.ones((5, 3))
+
+
 @pytest.mark.parametrize("labels", [jnp.array([0, 2, 1, 1, 0]), Y], ids=["all labelled", "two without"])
 def test_it_is_the_joint_likelihood(labels):
     with jax.enable_x64(True):
@@ -80,6 +83,19 @@ def test_without_any_label_it_is_the_rule_for_x_alone():
         (
             lambda: CrossEntropy().init(KEY, ClassifierEnergy(lambda x: x), {"x": jnp.ones((5, 2))}),
             "must hold labels 'y'; got",
+        ),
+        *(
+            (
+                lambda labels=labels: CrossEntropy().init(
+                    KEY, ClassifierEnergy(lambda x: x), {"x": ROWS3, "y": labels}
+                ),
+                says,
+            )
+            for labels, says in (
+                (jnp.array([0, 1, 3, -1, 0]), "must be < 3, the classes of the model; got 3"),
+                (jnp.array([0.0, 1.0, 2.0, 0.0, 0.0]), "must be integers, one a row, .*; got float32 of shape"),
+                (jnp.array([0, 1]), r"one a row, shape \(5,\); got int32 of shape \(2,\)"),
+            )
         ),
         (lambda: ClassifierEnergy(jnp.sum)(jnp.ones(2)), "must give one row of logits"),
     ],

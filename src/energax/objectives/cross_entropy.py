@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Scalar
 
 from energax.core import AbstractClassifierEnergy, AbstractObjective, Batch, Key, Metrics
@@ -26,7 +27,7 @@ class CrossEntropy(AbstractObjective):
     their share.
 
     Raises:
-        ValueError: The model has no logits, or there are no labels.
+        ValueError: The model has no logits, or there are no labels, or they are no numbers of its classes, one a row.
 
     Example:
         >>> from energax.energies import ClassifierEnergy
@@ -45,6 +46,9 @@ class CrossEntropy(AbstractObjective):
         if "y" not in batch:
             raise ValueError(f"CrossEntropy: batch must hold labels 'y'; got {sorted(batch)}.")
         check_energy("CrossEntropy", model, batch["x"])
+        row = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), batch["x"])
+        num = jax.tree.leaves(batch["x"])[0].shape[0]
+        check_labels("CrossEntropy", batch["y"], num, jax.eval_shape(model.logits, row).shape[0])
 
     def __call__(
         self, key: Key, model: AbstractClassifierEnergy, state: None, batch: Batch
@@ -58,3 +62,12 @@ class CrossEntropy(AbstractObjective):
         loss = jnp.sum(share * (jax.nn.logsumexp(logits, axis=1) - own))
         metrics = {"accuracy": jnp.sum(share * right), "labelled": jnp.mean(known.astype(logits.dtype))}
         return loss, (None, metrics)
+
+
+def check_labels(owner: str, labels: Any, num: int, classes: int) -> None:
+    """Raises ValueError unless each of `num` rows has an integer below `classes`; traced ones show no value."""
+    if jnp.shape(labels) != (num,) or not jnp.issubdtype(jnp.result_type(labels), jnp.integer):
+        got = f"{jnp.result_type(labels)} of shape {jnp.shape(labels)}"
+        raise ValueError(f"{owner}: labels 'y' must be integers, one a row, shape ({num},); got {got}.")
+    if not isinstance(labels, jax.core.Tracer) and (most := int(np.max(np.asarray(labels)))) >= classes:
+        raise ValueError(f"{owner}: labels 'y' must be < {classes}, the classes of the model; got {most}.")
