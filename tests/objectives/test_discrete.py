@@ -8,6 +8,7 @@ import pytest
 from energax.core import FunctionEnergy
 from energax.objectives import (
     ConcreteScoreMatching,
+    DiscreteEnergyDiscrepancy,
     ExactLikelihood,
     MinimumProbabilityFlow,
     Pseudolikelihood,
@@ -18,6 +19,7 @@ from energax.samplers import BITS, CATEGORIES, SPINS
 from objectives.machine import LAW, SITES, STATES, Couplings, law, machine, population
 from objectives.population import MODEL, exact_likelihood, of, quartic, rows, slope
 
+KEY = jax.random.key(0)
 RULES = (Pseudolikelihood, RatioMatching, MinimumProbabilityFlow, ConcreteScoreMatching)
 
 
@@ -127,6 +129,18 @@ def test_exact_likelihood_on_states_and_on_a_grid():
         (lambda: ExactLikelihood(jnp.zeros((0, 2))), "at least one"),
         (lambda: ExactLikelihood(jnp.zeros((3, 2)), jnp.zeros(2)), "must be one a node"),
         (lambda: box_nodes(((1.0, -1.0),), 3), "low < high"),
+        (lambda: box_nodes(((-1.0, 1.0),), 0), "box_nodes.points must be an integer >= 1; got 0"),
+        *(
+            (
+                lambda rule=r: rule(SPINS).init(KEY, FunctionEnergy(jnp.sum), {"x": jnp.zeros((4, SITES))}),
+                "Binary sites, -1 or 1; got 0",
+            )
+            for r in (*RULES, lambda sites: DiscreteEnergyDiscrepancy(sites, 0.1))
+        ),
+        (
+            lambda: Pseudolikelihood(CATEGORIES).init(KEY, FunctionEnergy(jnp.sum), {"x": jnp.full((4, 2, 3), 0.5)}),
+            "OneHot sites; got 0.5",
+        ),
         *(
             (lambda rule=r: rule(SPINS, chunk_size=0), f"{r.__name__}.chunk_size must be an integer >= 1")
             for r in RULES

@@ -19,6 +19,7 @@ from jaxtyping import Array, Int, Scalar
 from energax.core import AbstractEnergy, AbstractObjective, Batch, Key, Metrics, X, checks
 from energax.numerics.random import chain_keys, uniforms
 from energax.samplers import AbstractSites
+from energax.samplers.sites import check_rows, check_sites
 
 from .energy_discrepancy import discrepancy
 from .negatives import check_energy
@@ -53,6 +54,7 @@ class DiscreteEnergyDiscrepancy(AbstractObjective):
     stabilisation: float = 1.0
 
     def __check_init__(self):
+        check_sites("DiscreteEnergyDiscrepancy", self.sites)
         checks.positive("DiscreteEnergyDiscrepancy", "change", self.change)
         if self.change >= 1:
             raise ValueError(f"DiscreteEnergyDiscrepancy.change must lie in (0, 1); got {self.change}.")
@@ -60,8 +62,9 @@ class DiscreteEnergyDiscrepancy(AbstractObjective):
         checks.non_negative("DiscreteEnergyDiscrepancy", "stabilisation", self.stabilisation)
 
     def init(self, key: Key, model: Any, batch: Batch) -> None:
-        """Nothing is carried; refuses a model that is no energy of one row of `batch["x"]`."""
+        """Nothing is carried; refuses a model that is no energy of one row, and rows that are of no such sites."""
         check_energy("DiscreteEnergyDiscrepancy", model, batch["x"])
+        check_rows("DiscreteEnergyDiscrepancy", self.sites, batch["x"])
 
     def __call__(
         self, key: Key, model: AbstractEnergy, state: None, batch: Batch

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree, Scalar
 
-from energax.core import AbstractEnergy, AbstractObjective, Batch, Key, Metrics
+from energax.core import AbstractEnergy, AbstractObjective, Batch, Key, Metrics, checks
 
 from .negatives import check_energy
 
@@ -79,8 +79,9 @@ def box_nodes(
         points: Cells an axis, >= 1.
 
     Raises:
-        ValueError: An axis does not rise.
+        ValueError: An axis does not rise, or `points` is no integer >= 1.
     """
+    checks.count("box_nodes", "points", points)
     if any(not low < high for low, high in box):
         raise ValueError(f"box_nodes.box must be (low, high) with low < high for each axis; got {box}.")
     axes = [low + (high - low) * (np.arange(points) + 0.5) / points for low, high in box]

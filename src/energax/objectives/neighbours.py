@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Scalar
 from energax.core import AbstractEnergy, AbstractObjective, Batch, Key, Metrics, X, checks
 from energax.numerics.microbatch import mean_in_chunks
 from energax.samplers import AbstractSites
+from energax.samplers.sites import check_rows, check_sites
 
 from .negatives import check_energy
 
@@ -40,12 +41,14 @@ class AbstractNeighbourRule(AbstractObjective):
     """The metric's name."""
 
     def __check_init__(self):
+        check_sites(type(self).__name__, self.sites)
         if self.chunk_size is not None:
             checks.count(type(self).__name__, "chunk_size", self.chunk_size)
 
     def init(self, key: Key, model: Any, batch: Batch) -> None:
-        """Nothing is carried; refuses a model that is no energy of one row of `batch["x"]`."""
+        """Nothing is carried; refuses a model that is no energy of one row, and rows that are of no such sites."""
         check_energy(type(self).__name__, model, batch["x"])
+        check_rows(type(self).__name__, self.sites, batch["x"])
 
     def __call__(
         self, key: Key, model: AbstractEnergy, state: None, batch: Batch

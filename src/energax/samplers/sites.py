@@ -13,6 +13,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
@@ -121,6 +122,21 @@ def check_sites(owner: str, sites: Any) -> None:
     """Raises ValueError unless `sites` is one of `SPINS`, `BITS`, `CATEGORIES` or another `AbstractSites`."""
     if not isinstance(sites, AbstractSites):
         raise ValueError(f"{owner}.sites must be SPINS, BITS, CATEGORIES or another AbstractSites; got {sites!r}.")
+
+
+def check_rows(owner: str, sites: AbstractSites, xs: X) -> None:
+    """Raises ValueError unless every entry of the rows of `xs` is a value that a site has; traced rows pass."""
+    known = jax.vmap(lambda x: sites.embed(sites.codes(x), x))(xs)
+    leaves, wanted = jax.tree.leaves(xs), jax.tree.leaves(known)
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in wanted):
+        return
+    for leaf, want in zip(leaves, wanted, strict=True):
+        wrong = np.asarray(leaf) != np.asarray(want)
+        if wrong.any():
+            what = f"{type(sites).__name__} sites" + (
+                f", {sites.low:g} or {sites.high:g}" if type(sites) is Binary else ""
+            )
+            raise ValueError(f"{owner}: batch['x'] must hold values of {what}; got {np.asarray(leaf)[wrong][0]:g}.")
 
 
 def other_energies(
