@@ -8,7 +8,13 @@ import pytest
 from jaxtyping import Array
 
 from energax.core import AbstractEnergy
-from energax.objectives import ContrastiveDivergence, DenoisingScoreMatching, MultiscaleDenoising, Weighted
+from energax.objectives import (
+    AnnealedDenoising,
+    ContrastiveDivergence,
+    DenoisingScoreMatching,
+    MultiscaleDenoising,
+    Weighted,
+)
 from energax.samplers import ULA
 from energax.training import Phase, Trainer, run_steps
 from judges import reach
@@ -182,6 +188,7 @@ def test_weighted_is_the_sum_and_names_its_parts():
 
 BAD = {
     "sigma": (lambda: DenoisingScoreMatching(0.0), "sigma"),
+    "start": (lambda: AnnealedDenoising(float("inf"), 0.1, 3), "AnnealedDenoising.start must be > 0; got inf"),
     "sigmas_empty": (lambda: MultiscaleDenoising(()), "sigmas"),
     "sigmas_falling": (lambda: MultiscaleDenoising((1.0, 0.5)), "rise"),
     "weights": (lambda: Weighted((DenoisingScoreMatching(1.0),), (1.0, 2.0)), "weights"),

@@ -557,7 +557,7 @@ def test_without_any_walker_of_weight_there_is_no_loss():
 
 def test_walkers_at_infinite_energy_are_refused_at_the_start():
     wall = FunctionEnergy(lambda x: jnp.where(jnp.all(jnp.abs(x) < 1.0), 0.0, jnp.inf))
-    with pytest.raises(ValueError, match="Jarzynski.base must draw walkers at which the model's energy is finite"):
+    with pytest.raises(ValueError, match=r"Jarzynski\.base must draw walkers at which the model's energy is finite"):
         Jarzynski(ULAPair(0.1), standard_normal(1), 64).init(jax.random.key(0), wall, {"x": jnp.zeros((8, 1))})
 
 

@@ -56,6 +56,7 @@ class AnnealedDenoising(AbstractObjective):
     chunk_size: int | None = None
 
     def __check_init__(self):
+        checks.positive("AnnealedDenoising", "start", self.start)
         checks.positive("AnnealedDenoising", "end", self.end)
         if not self.start > self.end:
             raise ValueError(f"AnnealedDenoising.start must be > end, {self.end}; got {self.start}.")

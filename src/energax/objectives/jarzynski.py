@@ -46,7 +46,6 @@ from .nce import draw_noise
 from .negatives import Tuning, Walk, check_energy, report, standing, tuning, walk
 from .start import GeneratorStart, check_start
 
-
 _NO_WEIGHT = -1e30
 """log of no weight: a finite number, since the state of a step that is kept must be finite, and below any work."""
 
