@@ -11,6 +11,7 @@ from sklearn.utils.estimator_checks import check_estimator
 import energax.sklearn
 from energax.core import ConfigError
 from energax.data import toy
+from energax.runtime.config import known_keys
 from energax.sklearn import EBM
 
 QUICK = {
@@ -113,8 +114,25 @@ def test_settings_of_a_recipe_are_taken_and_wrong_ones_refused():
     bits = {"energy.kind": "rbm", "data.threshold": 0.0, "data.whiten": "none", "sampler.kind": "block_gibbs"}
     with pytest.raises(ConfigError, match=r"energy.kind to a network, of real numbers; got 'rbm'"):
         quick("nce", settings={**bits, "evaluation.baselines": ["bits"]}).fit(X)
+    with pytest.raises(ConfigError, match=r"must not hold data\.holdout: an estimator does not read it"):
+        quick("nce", settings={"data.holdout": 0.5}).fit(X)
+    with pytest.raises(ConfigError, match=r"must not hold training\.steps, which is the parameter steps"):
+        quick("nce", settings={"training.steps": 7}).fit(X)
+    with pytest.raises(ConfigError, match="settings must map keys of a recipe to values; got list"):
+        quick("nce", settings=["objective.ratio"]).fit(X)
     with pytest.raises(ConfigError, match="no labels"):
         quick("jem").fit(np.arange(6.0)[:, None])
+
+
+def test_every_key_of_a_recipe_is_a_parameter_or_read_or_refused():
+    known, said = set(known_keys()), {*energax.sklearn._OWN, *energax.sklearn._UNREAD}
+    assert all(any(key == word or key.startswith(f"{word}.") for key in known) for word in said)
+    read = {key for key in known if key.split(".")[0] in ("training", "evaluation", "data")}
+    read = {key for key in read if not any(key == word or key.startswith(f"{word}.") for word in said)}
+    annealing = ("chains", "burn_in", "thin", "ais_chains", "ais_temperatures")
+    coordinates = ("data.whiten", "data.noise", "data.threshold")
+    training = ("training.ema", "training.steps_per_call")
+    assert read == {*coordinates, *training, *(f"evaluation.{key}" for key in annealing)}
 
 
 @pytest.mark.slow

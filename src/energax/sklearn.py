@@ -33,6 +33,24 @@ from energax.training import TrainState
 _ROWS = 1024  # of one compiled shape: what a row scores does not depend on the rows beside it
 _POINTS = {1: 8000, 2: 400}  # nodes an axis, by dimension
 _STARTS = 1000
+_OWN = {
+    "objective.kind": "objective",
+    "energy.width": "width",
+    "energy.depth": "depth",
+    "energy.base": "base",
+    "training.steps": "steps",
+    "training.batch_size": "batch_size",
+    "optimizer.learning_rate": "learning_rate",
+    "seed": "random_state",
+}
+"""Keys of a recipe that are parameters of the estimator."""
+_UNREAD = (
+    *("name", "description", "report", "out", "tracking", "data.name", "data.options", "data.holdout"),
+    *(f"training.{key}" for key in ("log_every", "checkpoint_every", "keep", "evaluate_every", "shard_above")),
+    *("training.on_divergence", "training.max_rollbacks"),
+    *(f"evaluation.{key}" for key in ("samples", "reverse", "ood", "baselines", "grid")),
+)
+"""Keys of a recipe that only a run of the command line reads."""
 
 
 class EBM(DensityMixin, BaseEstimator):
@@ -49,7 +67,8 @@ class EBM(DensityMixin, BaseEstimator):
         steps: Training steps.
         batch_size: Rows of a step, at most those of X.
         learning_rate: Of Adam, falling to 1 % by a cosine.
-        settings: Any further keys of a recipe, as `{"objective.ratio": 8, "energy.fourier": 32}`; None for none.
+        settings: Further keys of a recipe that speak of energy, rule, sampler, optimiser, training or log Z, as
+            `{"objective.ratio": 8, "energy.fourier": 32}`; None for none. What would do nothing is refused.
         random_state: As everywhere in scikit-learn.
 
     Attributes:
@@ -166,9 +185,13 @@ class EBM(DensityMixin, BaseEstimator):
         }
         if self.base == "gaussian":
             tree["energy"]["base_scale"] = 1.5
-        config = configured(tree, self.settings or {})
+        settings = {} if self.settings is None else self.settings
+        if not isinstance(settings, Mapping):
+            raise ConfigError(f"EBM.settings must map keys of a recipe to values; got {type(settings).__name__}.")
+        config = configured(tree, settings)
         if config.is_of_bits:
             raise ConfigError("EBM.settings must leave energy.kind to a network, of real numbers; got 'rbm'.")
+        _check_settings(settings)
         return config
 
     def _as_data(self, X: np.ndarray) -> tuple[Dataset, Dataset]:
@@ -208,6 +231,15 @@ class EBM(DensityMixin, BaseEstimator):
             self.log_z_, self.log_z_error_ = float(found.log_z), float(found.std_error)
             starts = np.asarray(resample(pick, found, _STARTS))
         self.starts_ = np.asarray(starts if walkers is None else walkers, np.float32)
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    """Raises ConfigError for keys that say what a parameter says, and for those that would do nothing."""
+    for key in settings:
+        if key in _OWN:
+            raise ConfigError(f"EBM.settings must not hold {key}, which is the parameter {_OWN[key]}.")
+        if any(key == unread or key.startswith(f"{unread}.") for unread in _UNREAD):
+            raise ConfigError(f"EBM.settings must not hold {key}: an estimator does not read it.")
 
 
 def _energies(energy: AbstractEnergy, z: np.ndarray) -> np.ndarray:
