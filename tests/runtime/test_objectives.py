@@ -114,6 +114,10 @@ def test_a_toy_and_a_rule_are_enough_words():
             "refresh_moves must be left out where objective.refresh is null; got 50",
         ),
         (["objective=annealed_denoising", "objective.start=0.01"], r"objective.start must be > objective.end \(0.05\)"),
+        (
+            ["objective=annealed_denoising", "objective.num_steps=300", "training.steps=200"],
+            r"objective.num_steps must be <= training.steps \(200\), or the noise never reaches objective.end; got 300",
+        ),
         (["objective=telescoping_nce", "objective.levels=[0.1, 0.5]"], "objective.levels must start at 0 and rise"),
         (["objective=telescoping_nce", "objective.levels=[0.0, 1.0]"], "objective.levels.* must be < 1; got 1"),
         (["objective=jem", "data.name=iris", "evaluation.grid=0", "objective.labelled=0"], "labelled must be > 0"),
@@ -128,6 +132,8 @@ def test_what_does_not_fit_is_refused_in_a_sentence(words, says):
 def test_what_only_the_data_tell_is_refused_before_training():
     with pytest.raises(ConfigError, match="exact_likelihood for data of 4 numbers: at most 2"):
         build(resolve("moons", ["data.name=iris", "evaluation.grid=0", "objective=exact_likelihood"]))
+    with pytest.raises(ConfigError, match=r"labelled must leave one training row its label at least; got 0.001 of 120"):
+        build(resolve("moons", ["data.name=iris", "evaluation.grid=0", "objective=jem", "objective.labelled=0.001"]))
     with pytest.raises(ConfigError, match=r"energy\.kind must be mlp for objective\.kind telescoping_nce"):
         resolve("digits-conv", ["objective=telescoping_nce"])
 

@@ -111,12 +111,20 @@ def num_classes(config: Config, train: Dataset) -> int:
 
 
 def labels(config: Config, train: Dataset) -> np.ndarray:
-    """The number of each row's class, int32; -1 where the recipe hides it."""
+    """The number of each row's class, int32; -1 where the recipe hides it.
+
+    Raises:
+        ConfigError: It hides all of them.
+    """
     assert config.objective.kind == "jem"
     assert train.y is not None
     numbered = np.searchsorted(train.classes, train.y).astype(np.int32)
+    known = round(config.objective.labelled * len(numbered))
+    if known < 1:
+        got = f"{config.objective.labelled:g} of {len(numbered)}"
+        raise ConfigError(f"objective.labelled must leave one training row its label at least; got {got}.")
     order = np.random.default_rng([config.seed, 4]).permutation(len(numbered))
-    numbered[order[round(config.objective.labelled * len(numbered)) :]] = -1
+    numbered[order[known:]] = -1
     return numbered
 
 

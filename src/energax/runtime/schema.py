@@ -15,6 +15,7 @@ from .fields import Count, CountOrNone, Group, HalfOpenUnit, NonNegative, Number
 from .objectives import Objective, rules
 from .parts import BIT_SAMPLERS, SAMPLERS, Adam, Energy, Mala, Optimizer, Sampler
 from .refusals import shown
+from .sampling_free_rules import AnnealedDenoising
 
 TOYS = ("moons", "rings", "checkerboard", "gaussians25", "pinwheel", "swissroll", "spirals", "mixture")
 IMAGES = ("digits", "mnist5k", "mnist", "fashion-mnist", "patches")
@@ -250,6 +251,11 @@ class Config(Group):
             adapting = [name for name, rule in rules().items() if rule.adapts]
             raise ValueError(
                 f"sampler.adapt_target must be null unless objective.kind is one of {', '.join(adapting)}; got {target}"
+            )
+        if isinstance(self.objective, AnnealedDenoising) and (self.objective.num_steps or 0) > self.training.steps:
+            raise ValueError(
+                f"objective.num_steps must be <= training.steps ({self.training.steps}), or the noise never reaches "
+                f"objective.end; got {self.objective.num_steps}"
             )
         if kind == "telescoping_nce" and self.energy.kind != "mlp":
             raise ValueError(f"energy.kind must be mlp for objective.kind {kind}; got {self.energy.kind!r}")
