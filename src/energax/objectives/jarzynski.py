@@ -76,7 +76,7 @@ class Jarzynski(AbstractObjective):
     """mean E(data) - sum_i w_i E(driver i), w_i proportional to exp(work of driver i).
 
     Metrics: those of `PersistentCD` but its ages (`gap`, `energy_data`, `energy_model`, `acceptance`, ...; a pair has
-    no test, hence no `acceptance`, and its `divergent` walkers are those whose weight is no number; `evicted` counts
+    no test, hence no `acceptance`, and its `divergent` walkers are those that have lost all weight; `evicted` counts
     new drivers on their own moves too), and `log_z` with `log_z_error`
     (standard error over the auditors' groups), `log_likelihood` of the batch by the auditors' log Z,
     `self_influence`, the drivers' own log Z minus the auditors', `ess_drive` and `ess_audit` (fractions of all walkers
