@@ -1,5 +1,7 @@
 """Every training rule that a recipe can name: listed once, built as what it says, and run from start to end."""
 
+from importlib.resources import files
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from energax.runtime.build_objective import MAKERS, Means, build_phases, energy_
 from energax.runtime.config import reproduce_command, resolve
 from energax.runtime.folder import read_json
 from energax.runtime.objectives import listed, rules
+from energax.runtime.refusals import SHORT_NAMES
 from energax.runtime.run import train
 from energax.samplers import MALA, ULA, ULAPair
 
@@ -96,6 +99,15 @@ def test_a_toy_and_a_rule_are_enough_words():
     assert reproduce_command(config) == "energax train moons objective.kind=nce"
     with pytest.raises(ConfigError, match=r"`energax recipes --objectives` lists; got 'ncee'. Did you mean 'nce'\?"):
         resolve("moons", ["objective=ncee"])
+
+
+def test_the_short_names_of_papers_and_of_the_audit_lead_to_the_rule():
+    assert set(SHORT_NAMES.values()) <= set(rules())
+    assert not set(SHORT_NAMES) & set(rules())
+    methods = {entry.name.removesuffix(".py") for entry in files("energax.audit.methods").iterdir()}
+    for short in {name for name in methods if not name.startswith("_")} - {"kernel_density"} - set(rules()):
+        with pytest.raises(ConfigError, match=f"got '{short}'. Did you mean '{SHORT_NAMES[short]}'"):
+            resolve("moons", [f"objective={short}"])
 
 
 @pytest.mark.parametrize(

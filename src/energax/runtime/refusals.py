@@ -8,6 +8,28 @@ from pydantic import BaseModel, ValidationError
 
 from energax.errors import did_you_mean
 
+SHORT_NAMES = {
+    "cd": "contrastive_divergence",
+    "pcd": "persistent_cd",
+    "fpcd": "fast_weights_pcd",
+    "fast_weights": "fast_weights_pcd",
+    "replay": "replay_sgld",
+    "tempered": "tempered_pcd",
+    "mle": "exact_likelihood",
+    "sm": "score_matching",
+    "ssm": "sliced_score_matching",
+    "sliced": "sliced_score_matching",
+    "finite_difference": "finite_difference_score_matching",
+    "dsm": "denoising",
+    "multiscale": "multiscale_denoising",
+    "infonce": "ranking_nce",
+    "tre": "telescoping_nce",
+    "ksd": "kernel_stein",
+    "lsd": "learned_stein",
+    "mpf": "minimum_probability_flow",
+}
+"""What papers and the audit's tables call a training rule -> its name in a recipe, to be suggested."""
+
 
 def shown(value: Any) -> str:
     """A value as a message shows it: YAML's null, true and false, and at most 60 characters."""
@@ -91,7 +113,8 @@ def _choice(item: Any, key: str) -> str:
     which = (
         "one that `energax recipes --objectives` lists" if key == "objective.kind" else f"one of {', '.join(choices)}"
     )
-    return f"{key} must be {which}; got {shown(got)}.{did_you_mean(got, choices)}"
+    meant = SHORT_NAMES.get(str(got).lower()) if key == "objective.kind" else None
+    return f"{key} must be {which}; got {shown(got)}.{did_you_mean(meant or got, choices)}"
 
 
 def _walk(loc: Sequence[Any], root: type[BaseModel]) -> tuple[list[str], type[BaseModel] | None]:
