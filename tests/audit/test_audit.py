@@ -236,6 +236,13 @@ def test_the_command_lists_runs_one_cell_and_refuses(folder, monkeypatch):
     assert call("--only", "moons/pcd/x").exit_code == 2
 
 
+def test_a_method_that_does_not_fit_is_told_which_do():
+    with pytest.raises(
+        ConfigError, match=r"one of cd, concrete_score, .*pseudolikelihood.*; got 'bars_and_stripes/dsm'"
+    ):
+        cells("bars_and_stripes/dsm")
+
+
 @pytest.mark.parametrize("only", ["a/b/c/d", "moon", "bars_and_stripes/dsm"])
 def test_what_is_not_known_or_does_not_fit_is_refused(only):
     with pytest.raises(ConfigError, match="--only"):

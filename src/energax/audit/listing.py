@@ -45,7 +45,9 @@ def cells(only: str = "", seeds: Iterable[int] = (0, 1, 2)) -> list[tuple[str, s
         fitting = [method for method in chosen[1] if methods()[method].fits(made)]
         found += [(problem, method, seed) for method in fitting for seed in numbers]
     if not found:
-        raise ConfigError(f"--only must name a method that fits its problem; got {only!r}.")
+        made = [problems()[problem].make(0) for problem in chosen[0]]
+        fit = ", ".join(name for name, method in methods().items() if any(method.fits(one) for one in made))
+        raise ConfigError(f"--only must name a method that fits its problem, one of {fit}; got {only!r}.")
     return found
 
 

@@ -135,7 +135,7 @@ def _samples(path: Path, x: np.ndarray) -> tuple[np.ndarray, float, float]:
 def _table(path: Path, x: np.ndarray, standardise: bool, allow_constant: bool) -> np.ndarray:
     constant = np.flatnonzero(x.max(axis=0) == x.min(axis=0))
     if constant.size and (standardise or not allow_constant):
-        why = "to be standardised" if standardise else "or be allowed by allow_constant=True"
+        why = "to be standardised" if standardise else "or be allowed by energax.data.load(..., allow_constant=True)"
         raise DataError(
             f"{path}: every column must vary, {why}; got {len(constant)} constant, the first is {constant[0]}."
         )
