@@ -9,6 +9,7 @@ import pytest
 from jaxtyping import Array
 
 from energax.core import AbstractEnergy, AbstractSampler, freeze
+from energax.energies import standard_normal
 from energax.objectives import (
     AbstractStart,
     ContrastiveDivergence,
@@ -17,8 +18,8 @@ from energax.objectives import (
     NormalStart,
     PersistentCD,
 )
-from energax.objectives.negatives import contrast, walk
-from energax.samplers import MALA, ULA
+from energax.objectives.negatives import check_sampler, contrast, walk
+from energax.samplers import MALA, ULA, ULAPair
 from energax.samplers.ula import ULAInfo, ULAState
 from energax.training import Phase, Trainer, run_steps
 from judges import reach
@@ -233,6 +234,13 @@ BAD = {
         lambda: PersistentCD(ULA(0.1), 1, 8, adapt_target=0.5),
         "adapt_target must be None for a sampler without an acceptance test; got ULA",
     ),
+    "no_sampler": (
+        lambda: check_sampler("PersistentCD", None),
+        "PersistentCD.sampler must be a sampler, .*; got NoneType",
+    ),
+    "a_pair": (lambda: check_sampler("PersistentCD", ULAPair(0.1)), "must be a sampler, as ULA.*; got ULAPair"),
+    "a_class": (lambda: check_sampler("PersistentCD", ULA), "must be a sampler, as ULA.*; got ULA"),
+    "rate": (lambda: PersistentCD(ULA(0.1), 1, 8, adapt_rate=-5.0), "rate"),
     "no_step_size": (lambda: ContrastiveDivergence(Still(), 1, adapt_target=0.5), "step_size"),
     "chains": (lambda: PersistentCD(ULA(0.1), 1, 0), "num_chains"),
     "buffer": (lambda: PersistentCD(ULA(0.1), 1, 8, buffer_size=4), "buffer_size"),
@@ -263,7 +271,6 @@ def test_frozen_model_has_no_gradient():
 
 
 def test_generator_start_is_the_base():
-    from energax.energies import standard_normal
 
     xs = GeneratorStart(standard_normal(2))(KEY, jnp.zeros((4, 2)), 500)
     assert xs.shape == (500, 2)

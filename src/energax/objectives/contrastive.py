@@ -17,7 +17,7 @@ from jaxtyping import Scalar
 
 from energax.core import AbstractEnergy, AbstractObjective, AbstractSampler, Batch, Key, Metrics, checks
 
-from .negatives import Tuning, check_energy, contrast, report, tuning, walk
+from .negatives import Tuning, check_energy, check_sampler, contrast, report, tuning, walk
 
 
 class ContrastiveDivergence(AbstractObjective):
@@ -64,6 +64,7 @@ class ContrastiveDivergence(AbstractObjective):
     chunk_size: int | None = None
 
     def __check_init__(self):
+        check_sampler("ContrastiveDivergence", self.sampler)
         checks.count("ContrastiveDivergence", "num_steps", self.num_steps)
         checks.non_negative("ContrastiveDivergence", "energy_penalty", self.energy_penalty)
         if self.chunk_size is not None:

@@ -22,7 +22,7 @@ from energax.core import AbstractEnergy, AbstractObjective, AbstractSampler, Bat
 from energax.numerics.tree import add_scaled, global_norm
 from energax.samplers import ReplayBuffer
 
-from .negatives import check_energy, contrast, report, walk
+from .negatives import check_energy, check_sampler, contrast, report, walk
 from .start import AbstractStart, NormalStart, check_start
 
 
@@ -75,6 +75,7 @@ class FastWeightsPCD(AbstractObjective):
     start: AbstractStart = eqx.field(default_factory=NormalStart)
 
     def __check_init__(self):
+        check_sampler("FastWeightsPCD", self.sampler)
         checks.count("FastWeightsPCD", "num_steps", self.num_steps)
         checks.count("FastWeightsPCD", "num_chains", self.num_chains)
         checks.non_negative("FastWeightsPCD", "fast_rate", self.fast_rate)

@@ -133,6 +133,9 @@ class Jarzynski(AbstractObjective):
     max_step_size: float = 1e3
 
     def __check_init__(self):
+        if not isinstance(self.kernel, AbstractSampler | AbstractPair):
+            got = type(self.kernel).__name__
+            raise ValueError(f"Jarzynski.kernel must be a sampler or a pair of kernels, as ULAPair; got {got}.")
         checks.count("Jarzynski", "num_groups", self.num_groups, least=2)
         checks.count("Jarzynski", "num_chains", self.num_chains, least=self.num_groups)
         if self.num_chains % self.num_groups:

@@ -156,8 +156,16 @@ class Tuning(NamedTuple):
 
 
 def tuning(target: float | None, rate: float, lowest: float, highest: float) -> Tuning:
-    """The adaptation that the fields of an objective ask for."""
-    return Tuning(None if target is None else AdaptiveStep(target, rate, lowest, highest))
+    """The adaptation that the fields of an objective ask for; they are looked at where nothing adapts, too."""
+    rule = AdaptiveStep(0.5 if target is None else target, rate, lowest, highest)
+    return Tuning(None if target is None else rule)
+
+
+def check_sampler(owner: str, sampler: Any) -> None:
+    """Raises ValueError unless `sampler` is a kernel for one chain."""
+    if not isinstance(sampler, AbstractSampler):
+        got = sampler.__name__ if isinstance(sampler, type) else type(sampler).__name__
+        raise ValueError(f"{owner}.sampler must be a sampler, as ULA(0.01); got {got}.")
 
 
 def check_energy(owner: str, model: Any, xs: PyTree, cond: Cond = None) -> None:

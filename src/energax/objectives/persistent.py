@@ -23,7 +23,7 @@ from energax.core import AbstractEnergy, AbstractObjective, AbstractSampler, Bat
 from energax.numerics.tree import where_rows
 from energax.samplers import ReplayBuffer, finite_rows
 
-from .negatives import Tuning, check_energy, contrast, report, tuning, walk
+from .negatives import Tuning, check_energy, check_sampler, contrast, report, tuning, walk
 from .start import AbstractStart, NormalStart, check_start
 
 
@@ -89,6 +89,7 @@ class PersistentCD(AbstractObjective):
     start: AbstractStart = eqx.field(default_factory=NormalStart)
 
     def __check_init__(self):
+        check_sampler("PersistentCD", self.sampler)
         checks.count("PersistentCD", "num_steps", self.num_steps)
         checks.count("PersistentCD", "num_chains", self.num_chains)
         if self.buffer_size is not None:

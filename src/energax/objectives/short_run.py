@@ -17,7 +17,7 @@ from jaxtyping import Scalar
 
 from energax.core import AbstractEnergy, AbstractObjective, AbstractSampler, Batch, Key, Metrics, checks
 
-from .negatives import check_energy, contrast, report, walk
+from .negatives import check_energy, check_sampler, contrast, report, walk
 from .start import AbstractStart, NormalStart, check_start
 
 
@@ -58,6 +58,7 @@ class ShortRun(AbstractObjective):
     start: AbstractStart = eqx.field(default_factory=NormalStart)
 
     def __check_init__(self):
+        check_sampler("ShortRun", self.sampler)
         checks.count("ShortRun", "num_steps", self.num_steps)
         checks.count("ShortRun", "num_chains", self.num_chains)
         checks.non_negative("ShortRun", "energy_penalty", self.energy_penalty)
