@@ -122,7 +122,7 @@ def conv(found: list[dict]) -> str:
         )
     lines += [
         "",
-        "`-chunks` is what the recipes do on a CPU (`chunk_size=8`); `-single` is one host call a step, which no loop here makes. `pcd20` is the trainer's whole step.",
+        "`-chunks` is what the recipes do on a CPU with images of 256 pixels or more (`chunk_size=8`); `-single` is one host call a step, which no loop here makes. `pcd20` is the trainer's whole step.",
     ]
     return "\n".join(lines)
 

@@ -350,10 +350,17 @@ MUTANTS = [
     ),
     # --- what runs kernels
     Mutant(
+        "a bias's gradient is a mean over images and pixels",
+        "networks/convolution.py",
+        "flat, precision=lax.Precision.HIGHEST)[0]",
+        "flat, precision=lax.Precision.HIGHEST)[0] / len(flat)",
+        "networks/test_convolution.py::test_a_bias_is_an_addition[gradient of all]",
+    ),
+    Mutant(
         "chains keep what they cached under another energy",
         "samplers/chains.py",
-        "states = refresh_all(sampler, energy, chains.states, cond)\n    states, info = _run(",
-        "states = chains.states\n    states, info = _run(",
+        "states = refresh_all(sampler, energy, states, cond)\n        return _run(",
+        "return _run(",
         contract("mala", "follows_a_changed_energy"),
     ),
     Mutant(
