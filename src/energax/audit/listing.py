@@ -39,14 +39,16 @@ def cells(only: str = "", seeds: Iterable[int] = (0, 1, 2)) -> list[tuple[str, s
         raise ConfigError(f"--only must be problem/method/seed; got {only!r}.")
     chosen = [_chosen("problem", words[0], problems()), _chosen("method", words[1], methods())]
     numbers = list(seeds) if words[2] in ("", "*") else _numbers(words[2])
-    found = []
-    for problem in chosen[0]:
-        made = problems()[problem].make(0)
-        fitting = [method for method in chosen[1] if methods()[method].fits(made)]
-        found += [(problem, method, seed) for method in fitting for seed in numbers]
+    made = {problem: problems()[problem].make(0) for problem in chosen[0]}
+    found = [
+        (problem, method, seed)
+        for problem, one in made.items()
+        for method in chosen[1]
+        if methods()[method].fits(one)
+        for seed in numbers
+    ]
     if not found:
-        made = [problems()[problem].make(0) for problem in chosen[0]]
-        fit = ", ".join(name for name, method in methods().items() if any(method.fits(one) for one in made))
+        fit = ", ".join(name for name, method in methods().items() if any(method.fits(one) for one in made.values()))
         raise ConfigError(f"--only must name a method that fits its problem, one of {fit}; got {only!r}.")
     return found
 

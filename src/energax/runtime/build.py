@@ -187,7 +187,7 @@ def _noisy(config: Config, coordinates: data.Affine, flat: np.ndarray) -> np.nda
 def _rows_at_a_time(config: Config, dim: int) -> int | None:
     """Rows of images and walkers that a CPU's cache holds (energax.numerics.microbatch), or None: take all.
 
-    By measurement: a step at 28x28 takes .4 to .6 of the time by eights, one at 8x8 nearly twice as long.
+    By measurement: a step at 28x28 takes .6 to .7 of the time by eights, one at 8x8 nearly twice as long.
     """
     one_cpu = jax.default_backend() == "cpu" and len(jax.devices()) == 1  # chunks would cut across devices
     return 8 if config.energy.kind in ("conv", "resnet") and dim >= 256 and one_cpu else None
