@@ -91,7 +91,7 @@ steps = CHUNK * np.arange(CHUNKS + 1)
 left.axhline(MASS, color="black", linewidth=1, linestyle="--", label="truth")
 for name, found in masses.items():
     left.plot(steps, found, color=colours[name], label=name)
-left.set(xlabel="training step", ylabel="mass of the lower cloud", ylim=(0, 0.6))
+left.set(xlabel="training step", ylabel="mass of the lower cloud", ylim=(0, 0.9))
 left.legend(frameon=False)
 right.axhline(0.0, color="black", linewidth=1, linestyle="--")
 for name in ("Jarzynski, naive", "Jarzynski, held-out"):
